@@ -1,0 +1,25 @@
+def has_gift(lines):
+    # ruleid: python.performance.any-of-list
+    return any([line.gift for line in lines])
+
+
+def in_stock(lines, stock):
+    # ruleid: python.performance.any-of-list
+    if all([stock[line.sku] >= line.count for line in lines]):
+        return True
+    return False
+
+
+def lazy(lines):
+    # ok: python.performance.any-of-list
+    return any(line.gift for line in lines)
+
+
+def listed(a, b):
+    # ok: python.performance.any-of-list
+    return any([a, b])
+
+
+def total(lines):
+    # ok: python.performance.any-of-list
+    return sum([line.amount for line in lines])

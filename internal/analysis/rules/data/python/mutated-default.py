@@ -1,0 +1,31 @@
+# ruleid: python.reliability.mutated-default
+def collect(item, basket=[]):
+    basket.append(item)
+    return basket
+
+
+# ruleid: python.reliability.mutated-default
+def price(sku, *, seen={}):
+    if sku not in seen:
+        seen.update({sku: look_up(sku)})
+    return seen[sku]
+
+
+# ok: python.reliability.mutated-default
+def total(lines=[]):
+    return sum(line.amount for line in lines)
+
+
+# ok: python.reliability.mutated-default
+def fresh(item, basket=None):
+    if basket is None:
+        basket = []
+    basket.append(item)
+    return basket
+
+
+# ok: python.reliability.mutated-default
+def copied(item, basket=[]):
+    basket = list(basket)
+    basket.append(item)
+    return basket
