@@ -1,0 +1,218 @@
+// Package bus is the only door to JetStream and its Object Store.
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"integrationhub/internal/message"
+	"integrationhub/streams"
+)
+
+// Config says which NATS to use and under which name.
+type Config struct {
+	URL       string // may hold user and password, and several servers, comma-separated
+	Namespace string // prefixes every subject, stream and bucket
+	Name      string // of this process, as operators see it in the server's connection list
+	Manage    bool   // create and update streams; otherwise they are only checked
+	Log       *slog.Logger
+
+	// Lost is told the Nats-Msg-Id of every message that Post could not get
+	// confirmed. It may be nil, and it must not block.
+	Lost func(subject, id string)
+}
+
+// Bus is a connection to NATS. Reading has a connection of its own, so that a
+// flood of deliveries does not hold up publishing.
+type Bus struct {
+	cfg     Config
+	out, in *nats.Conn
+	js, rd  jetstream.JetStream
+	log     *slog.Logger
+}
+
+// How long a single request to the server may take.
+const requestTimeout = 5 * time.Second
+
+// maxPending caps the publications that await their confirmation.
+const maxPending = 4096
+
+// Connect opens the connections. It fails when no server answers; later losses
+// are repaired in the background, for ever.
+func Connect(ctx context.Context, cfg Config) (*Bus, error) {
+	b := &Bus{cfg: cfg, log: cfg.Log}
+	var err error
+	if b.out, err = b.dial("out"); err != nil {
+		return nil, err
+	}
+	if b.in, err = b.dial("in"); err != nil {
+		b.out.Close()
+		return nil, err
+	}
+	lost := func(_ jetstream.JetStream, m *nats.Msg, err error) {
+		b.log.Warn("publication not confirmed", "subject", m.Subject, "err", err)
+		if cfg.Lost != nil {
+			cfg.Lost(m.Subject, m.Header.Get(jetstream.MsgIDHeader))
+		}
+	}
+	b.js, err = jetstream.New(b.out, jetstream.WithDefaultTimeout(requestTimeout), jetstream.WithPublishAsyncMaxPending(maxPending),
+		jetstream.WithPublishAsyncTimeout(2*requestTimeout), jetstream.WithPublishAsyncErrHandler(lost))
+	if err == nil {
+		b.rd, err = jetstream.New(b.in, jetstream.WithDefaultTimeout(requestTimeout))
+	}
+	if err != nil {
+		b.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	return b, nil
+}
+
+func (b *Bus) dial(role string) (*nats.Conn, error) {
+	nc, err := nats.Connect(b.cfg.URL, nats.Name("hub "+b.cfg.Name+" "+role), nats.MaxReconnects(-1), nats.Timeout(requestTimeout),
+		nats.ReconnectWait(250*time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
+		// Denied publishes look like time-outs; only here they have their own name.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { b.log.Error("nats", "role", role, "err", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				b.log.Warn("nats connection lost", "role", role, "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(*nats.Conn) { b.log.Info("nats connection restored", "role", role) }))
+	if err != nil {
+		return nil, fmt.Errorf("connect to NATS: %w", err)
+	}
+	return nc, nil
+}
+
+// Close lets publications that are under way finish, at most for the request
+// time-out, and closes the connections.
+func (b *Bus) Close() {
+	if b.js != nil {
+		select {
+		case <-b.js.PublishAsyncComplete():
+		case <-time.After(requestTimeout):
+		}
+	}
+	b.in.Close()
+	b.out.Close()
+}
+
+// Ready reports why the bus cannot be used now, or nil.
+func (b *Bus) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if _, err := b.js.Stream(ctx, b.stream(message.Jobs)); err != nil {
+		return fmt.Errorf("nats: stream %s: %w", b.stream(message.Jobs), err)
+	}
+	return nil
+}
+
+func (b *Bus) stream(s string) string { return streams.Name(b.cfg.Namespace, s) }
+
+// Ensure creates or updates the streams, consumers and the bucket, or, where the
+// configuration says so, only checks that they exist.
+func (b *Bus) Ensure(ctx context.Context) error {
+	all, consumers, err := streams.Load(b.cfg.Namespace)
+	if err != nil {
+		return err
+	}
+	clustered := b.out.ConnectedClusterName() != ""
+	for _, s := range all {
+		if clustered {
+			s.Replicas = 3
+			s.PersistMode = jetstream.DefaultPersistMode // asynchronous writing is for one replica only
+		}
+		if err := b.ensureStream(ctx, s); err != nil {
+			return err
+		}
+	}
+	for _, c := range consumers {
+		if err := b.ensureConsumer(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Bus) ensureStream(ctx context.Context, s jetstream.StreamConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	if !b.cfg.Manage {
+		if _, err := b.js.Stream(ctx, s.Name); err != nil {
+			return fmt.Errorf("stream %s (HUB_STREAMS_MANAGE is false, so create it from streams/): %w", s.Name, err)
+		}
+		return nil
+	}
+	if _, err := b.js.CreateOrUpdateStream(ctx, s); err != nil {
+		return fmt.Errorf("create stream %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+func (b *Bus) ensureConsumer(ctx context.Context, c streams.Consumer) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	if !b.cfg.Manage {
+		if _, err := b.js.Consumer(ctx, c.Stream, c.Config.Durable); err != nil {
+			return fmt.Errorf("consumer %s of %s (HUB_STREAMS_MANAGE is false, so create it from streams/): %w", c.Config.Durable, c.Stream, err)
+		}
+		return nil
+	}
+	if _, err := b.js.CreateOrUpdateConsumer(ctx, c.Stream, c.Config); err != nil {
+		return fmt.Errorf("create consumer %s of %s: %w", c.Config.Durable, c.Stream, err)
+	}
+	return nil
+}
+
+// Outstanding counts the messages on the job stream by <worker>-<priority>:
+// what waits, and what is delivered but not yet acknowledged.
+func (b *Bus) Outstanding(ctx context.Context) (map[string]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s, err := b.js.Stream(ctx, b.stream(message.Jobs))
+	if err != nil {
+		return nil, fmt.Errorf("look up stream %s: %w", b.stream(message.Jobs), err)
+	}
+	info, err := s.Info(ctx, jetstream.WithSubjectFilter(b.cfg.Namespace+".job.>"))
+	if err != nil {
+		return nil, fmt.Errorf("count jobs on %s: %w", b.stream(message.Jobs), err)
+	}
+	n := map[string]int64{}
+	for subject, count := range info.State.Subjects {
+		if t := strings.Split(subject, "."); len(t) == 5 { // <ns>.job.<worker>.<verb>.<priority>
+			n[t[2]+"-"+t[4]] += int64(count)
+		}
+	}
+	return n, nil
+}
+
+// EventBacklog is how much of the event stream is not folded yet, from 0 to 1:
+// its messages that the fold has not acknowledged over its share of the limit.
+func (b *Bus) EventBacklog(ctx context.Context) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	s, err := b.js.Stream(ctx, b.stream(message.Events))
+	if err != nil {
+		return 0, fmt.Errorf("look up stream %s: %w", b.stream(message.Events), err)
+	}
+	c, err := s.Consumer(ctx, message.Orchestrator)
+	if err != nil {
+		return 0, fmt.Errorf("look up the fold's consumer: %w", err)
+	}
+	info, state := s.CachedInfo(), c.CachedInfo()
+	if info.State.Msgs == 0 || info.Config.MaxBytes <= 0 {
+		return 0, nil
+	}
+	perMessage := float64(info.State.Bytes) / float64(info.State.Msgs)
+	return perMessage * float64(state.NumPending+uint64(state.NumAckPending)) / float64(info.Config.MaxBytes), nil
+}
+
+// ErrNotFound says that an object is not in the bucket.
+var ErrNotFound = errors.New("not in the Object Store")

@@ -1,0 +1,131 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"integrationhub/internal/message"
+)
+
+// traceHeader carries the W3C traceparent.
+const traceHeader = "traceparent"
+
+// PublishEvent puts an event on the event stream and returns once the server
+// has it on disk. A repeated event is dropped by its id.
+func (b *Bus) PublishEvent(ctx context.Context, e message.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	m := msg(message.EventSubject(b.cfg.Namespace, e.Connection, e.Kind), e.Key, e.Trace, e.CloudEvent())
+	m.Header.Set("Content-Type", "application/cloudevents+json")
+	if _, err := b.js.PublishMsg(ctx, m); err != nil {
+		return fmt.Errorf("publish event %s: %w", e.Key, err)
+	}
+	return nil
+}
+
+// PostJobs publishes jobs without waiting; Config.Lost hears of those that the
+// server does not confirm.
+func (b *Bus) PostJobs(jobs []message.Job) {
+	for _, j := range jobs {
+		b.post(msg(message.JobSubject(b.cfg.Namespace, j.Kind, j.Priority), fmt.Sprintf("%s.%d", j.ID, j.Fence), j.Trace, encode(j)))
+	}
+}
+
+// PostFacts publishes facts without waiting. One that is lost is folded from
+// its row by the sweep.
+func (b *Bus) PostFacts(facts []message.Fact) {
+	for _, f := range facts {
+		b.post(msg(message.FactSubject(b.cfg.Namespace, f.Kind), f.ID, f.Trace, encode(f)))
+	}
+}
+
+// PostDead publishes the copy of a dead letter without waiting.
+func (b *Bus) PostDead(worker string, d message.DeadLetter) {
+	b.post(msg(message.DeadSubject(b.cfg.Namespace, worker), d.ID, "", encode(d)))
+}
+
+func (b *Bus) post(m *nats.Msg) {
+	if _, err := b.js.PublishMsgAsync(m, jetstream.WithStallWait(requestTimeout)); err != nil {
+		b.log.Warn("publication not sent", "subject", m.Subject, "err", err)
+		if b.cfg.Lost != nil {
+			b.cfg.Lost(m.Subject, m.Header.Get(jetstream.MsgIDHeader))
+		}
+	}
+}
+
+// Progress tells whoever watches; it may be lost.
+func (b *Bus) Progress(p message.Progress) {
+	if err := b.out.Publish(message.ProgressSubject(b.cfg.Namespace, p.Run), encode(p)); err != nil {
+		b.log.Debug("progress not sent", "run", p.Run, "err", err)
+	}
+}
+
+// WatchProgress calls handle for every progress message of a run until ctx ends.
+func (b *Bus) WatchProgress(ctx context.Context, run string, handle func(message.Progress)) error {
+	return watch(ctx, b, message.ProgressSubject(b.cfg.Namespace, run), handle)
+}
+
+// Cancel asks every replica of every worker to stop the jobs of a run; it may be
+// lost, and the lease heartbeat says the same.
+func (b *Bus) Cancel(c message.Cancel) {
+	for _, w := range message.Workers {
+		if err := b.out.Publish(message.ControlSubject(b.cfg.Namespace, w), encode(c)); err != nil {
+			b.log.Debug("cancel not sent", "run", c.Run, "err", err)
+		}
+	}
+}
+
+// WatchControl calls handle for every cancel that is sent to a worker until ctx ends.
+func (b *Bus) WatchControl(ctx context.Context, worker string, handle func(message.Cancel)) error {
+	return watch(ctx, b, message.ControlSubject(b.cfg.Namespace, worker), handle)
+}
+
+func watch[T any](ctx context.Context, b *Bus, subject string, handle func(T)) error {
+	sub, err := b.in.Subscribe(subject, func(m *nats.Msg) {
+		var v T
+		if err := json.Unmarshal(m.Data, &v); err != nil {
+			b.log.Warn("unreadable message", "subject", m.Subject, "err", err)
+			return
+		}
+		handle(v)
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	return b.in.FlushTimeout(requestTimeout)
+}
+
+func msg(subject, id, trace string, body []byte) *nats.Msg {
+	m := &nats.Msg{Subject: subject, Data: body, Header: nats.Header{}}
+	m.Header.Set(jetstream.MsgIDHeader, id)
+	if trace != "" {
+		m.Header[traceHeader] = []string{trace}
+	}
+	return m
+}
+
+func encode(v any) []byte {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("encode %T: %v", v, err)) // message types always can be
+	}
+	return raw
+}
+
+// Flush waits until every publication so far is confirmed or given up.
+func (b *Bus) Flush(ctx context.Context) error {
+	select {
+	case <-b.js.PublishAsyncComplete():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(2 * requestTimeout):
+		return fmt.Errorf("publications not confirmed within %s", 2*requestTimeout)
+	}
+}
