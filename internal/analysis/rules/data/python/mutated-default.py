@@ -11,6 +11,13 @@ def price(sku, *, seen={}):
     return seen[sku]
 
 
+# ruleid: python.reliability.mutated-default
+def count(lines, found: dict = {}) -> dict:
+    for line in lines:
+        found[line.sku] = found.get(line.sku, 0) + line.count
+    return found
+
+
 # ok: python.reliability.mutated-default
 def total(lines=[]):
     return sum(line.amount for line in lines)
