@@ -101,13 +101,12 @@ func (p *postgres) launchWhenFree(ctx context.Context) (*process, error) {
 // launch starts Postgres and waits until it takes connections.
 func (p *postgres) launch(ctx context.Context) (*process, error) {
 	p.serverLog.Forget()
+	// fsync and synchronous_commit are on by default.
 	cmd := p.command("postgres", "-D", p.data,
 		"-c", "listen_addresses=",
 		"-c", "port="+strconv.Itoa(pgPort),
 		"-c", `unix_socket_directories="`+strings.ReplaceAll(p.sockets, `"`, `""`)+`"`,
 		"-c", "unix_socket_permissions=0700",
-		"-c", "fsync=on",
-		"-c", "synchronous_commit=on",
 		"-c", "shared_buffers=128MB",
 		"-c", "max_connections=100",
 		"-c", "logging_collector=off",
