@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,6 +89,28 @@ func TestAcknowledgedMessagesSurviveAKill(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+func TestARepositoryIsClonedAndPushedOverHTTP(t *testing.T) {
+	repo := hubtest.Git(t).Repository("shop")
+	commit := repo.Commit("first", map[string]string{"cmd/main.go": "package main\n"})
+	clone := filepath.Join(t.TempDir(), "clone")
+	for _, command := range []string{
+		"git clone --quiet " + repo.URL + " " + clone,
+		"git -C " + clone + " checkout --quiet -b fix",
+		"git -C " + clone + " push --quiet origin fix",
+	} {
+		words := strings.Fields(command)
+		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", command, err, out)
+		}
+	}
+	if content, err := os.ReadFile(filepath.Join(clone, "cmd/main.go")); err != nil || string(content) != "package main\n" {
+		t.Errorf("the clone holds %q, %v", content, err)
+	}
+	if pushed := repo.Run("rev-parse", "fix"); pushed != commit {
+		t.Errorf("the pushed branch is at %s, want %s", pushed, commit)
+	}
 }
 
 func connect(t *testing.T, url string) *pgx.Conn {
