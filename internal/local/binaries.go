@@ -46,8 +46,12 @@ func findBinaries(ctx context.Context, bin string, want int) (binaries, error) {
 		}
 		return b, nil
 	}
+	return chooseBinaries(ctx, searchDirs(), want)
+}
+
+func chooseBinaries(ctx context.Context, dirs []string, want int) (binaries, error) {
 	var found []binaries
-	for _, dir := range searchDirs() {
+	for _, dir := range dirs {
 		b, err := inspect(ctx, dir)
 		if err != nil || b.major < minMajor {
 			continue
