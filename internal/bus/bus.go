@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,10 +26,6 @@ type Config struct {
 	Name      string // of this process, as operators see it in the server's connection list
 	Manage    bool   // create and update streams; otherwise they are only checked
 	Log       *slog.Logger
-
-	// Lost is told the Nats-Msg-Id of every message that Post could not get
-	// confirmed. It may be nil, and it must not block.
-	Lost func(subject, id string)
 }
 
 // Bus is a connection to NATS. Reading has a connection of its own, so that a
@@ -36,6 +35,9 @@ type Bus struct {
 	out, in *nats.Conn
 	js, rd  jetstream.JetStream
 	log     *slog.Logger
+
+	mu   sync.Mutex
+	lost map[string]bool // ids of jobs whose publication was not confirmed
 }
 
 // How long a single request to the server may take.
@@ -47,7 +49,7 @@ const maxPending = 4096
 // Connect opens the connections. It fails when no server answers; later losses
 // are repaired in the background, for ever.
 func Connect(ctx context.Context, cfg Config) (*Bus, error) {
-	b := &Bus{cfg: cfg, log: cfg.Log}
+	b := &Bus{cfg: cfg, log: cfg.Log, lost: map[string]bool{}}
 	var err error
 	if b.out, err = b.dial("out"); err != nil {
 		return nil, err
@@ -56,12 +58,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		b.out.Close()
 		return nil, err
 	}
-	lost := func(_ jetstream.JetStream, m *nats.Msg, err error) {
-		b.log.Warn("publication not confirmed", "subject", m.Subject, "err", err)
-		if cfg.Lost != nil {
-			cfg.Lost(m.Subject, m.Header.Get(jetstream.MsgIDHeader))
-		}
-	}
+	lost := func(_ jetstream.JetStream, m *nats.Msg, err error) { b.notConfirmed(m, err) }
 	b.js, err = jetstream.New(b.out, jetstream.WithDefaultTimeout(requestTimeout), jetstream.WithPublishAsyncMaxPending(maxPending),
 		jetstream.WithPublishAsyncTimeout(2*requestTimeout), jetstream.WithPublishAsyncErrHandler(lost))
 	if err == nil {
@@ -72,6 +69,27 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	return b, nil
+}
+
+func (b *Bus) notConfirmed(m *nats.Msg, err error) {
+	b.log.Warn("publication not confirmed", "subject", m.Subject, "err", err)
+	if !strings.HasPrefix(m.Subject, b.cfg.Namespace+".job.") {
+		return // facts are folded from their rows, dead letters have theirs
+	}
+	id := m.Header.Get(jetstream.MsgIDHeader)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost[id[:max(strings.LastIndexByte(id, '.'), 0)]] = true // without the fence
+}
+
+// TakeLost returns the ids of the jobs whose publication was not confirmed since
+// the last call.
+func (b *Bus) TakeLost() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ids := slices.Collect(maps.Keys(b.lost))
+	clear(b.lost)
+	return ids
 }
 
 func (b *Bus) dial(role string) (*nats.Conn, error) {

@@ -24,7 +24,14 @@ type Delivery struct {
 	Subject string
 	Data    []byte
 	header  nats.Header
-	msg     jetstream.Msg
+	msg     acker
+}
+
+// acker is what a delivery needs of a JetStream message.
+type acker interface {
+	Ack() error
+	NakWithDelay(time.Duration) error
+	InProgress() error
 }
 
 // Ack says that the message was dealt with.
@@ -137,7 +144,7 @@ func (d Delivery) Event() (message.Event, error) {
 		return e, &message.FieldError{Field: "subject", Problem: fmt.Sprintf("%s does not carry a %s of connection %s; publish on <namespace>.event.%s.%s", d.Subject, e.Kind, e.Connection, e.Connection, e.Kind)}
 	}
 	if e.Trace == "" {
-		e.Trace = first(d.header, traceHeader)
+		e.Trace = message.CheckTrace(first(d.header, traceHeader))
 	}
 	return e, nil
 }

@@ -28,8 +28,8 @@ func (b *Bus) PublishEvent(ctx context.Context, e message.Event) error {
 	return nil
 }
 
-// PostJobs publishes jobs without waiting; Config.Lost hears of those that the
-// server does not confirm.
+// PostJobs publishes jobs without waiting; TakeLost names those that the server
+// did not confirm.
 func (b *Bus) PostJobs(jobs []message.Job) {
 	for _, j := range jobs {
 		b.post(msg(message.JobSubject(b.cfg.Namespace, j.Kind, j.Priority), fmt.Sprintf("%s.%d", j.ID, j.Fence), j.Trace, encode(j)))
@@ -51,10 +51,7 @@ func (b *Bus) PostDead(worker string, d message.DeadLetter) {
 
 func (b *Bus) post(m *nats.Msg) {
 	if _, err := b.js.PublishMsgAsync(m, jetstream.WithStallWait(requestTimeout)); err != nil {
-		b.log.Warn("publication not sent", "subject", m.Subject, "err", err)
-		if b.cfg.Lost != nil {
-			b.cfg.Lost(m.Subject, m.Header.Get(jetstream.MsgIDHeader))
-		}
+		b.notConfirmed(m, err)
 	}
 }
 

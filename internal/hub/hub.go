@@ -65,6 +65,11 @@ const (
 	JobCancelled  JobStatus = "CANCELLED"
 )
 
+// Ended reports whether the job will not change any more.
+func (s JobStatus) Ended() bool {
+	return s == JobCompleted || s == JobFailed || s == JobCancelled
+}
+
 // Strategy says what becomes of a change set.
 type Strategy string
 
@@ -131,6 +136,18 @@ func RunID(source, eventID string) string {
 
 // JobID derives the id of the n-th job of a step of a run; n begins at 1.
 func JobID(run, step string, n int) string { return fmt.Sprintf("%s.%s.%d", run, step, n) }
+
+// maxText caps the texts that are stored beside a job or a run, in bytes.
+const maxText = 8 << 10
+
+// CleanText makes a text of unknown origin, such as what a program printed, fit
+// to be stored and shown: valid UTF-8 without NUL, at most 8 KiB.
+func CleanText(s string) string {
+	if len(s) > maxText {
+		s = s[:maxText] + " [cut]"
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "")
+}
 
 func parse[T ~string](field, s string, all []T) (T, error) {
 	up := T(strings.ToUpper(s))

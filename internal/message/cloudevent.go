@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
@@ -118,8 +121,10 @@ func FromCloudEvent(ce event.Event) (Event, error) {
 	if len(ce.Source()) > maxSource {
 		return Event{}, fieldErrorf("source", "has %d bytes; at most %d are taken", len(ce.Source()), maxSource)
 	}
-	if strings.ContainsRune(ce.ID(), 0) || strings.ContainsRune(ce.Source(), 0) {
-		return Event{}, fieldErrorf("id", "id and source may not hold a NUL")
+	for f, v := range map[string]string{"id": ce.ID(), "source": ce.Source()} {
+		if !utf8.ValidString(v) || strings.ContainsFunc(v, unicode.IsControl) {
+			return Event{}, fieldErrorf(f, "holds control characters or is not UTF-8; send readable text")
+		}
 	}
 	kind, known := KindOf(ce.Type())
 	if !known {
@@ -141,9 +146,20 @@ func FromCloudEvent(ce event.Event) (Event, error) {
 	}
 	e := Event{Key: hub.RunID(ce.Source(), ce.ID()), Source: ce.Source(), ID: ce.ID(), Kind: kind, Connection: connection, Time: ce.Time().UTC(), Body: body}
 	if tp, ok := ce.Extensions()["traceparent"].(string); ok {
-		e.Trace = tp
+		e.Trace = CheckTrace(tp)
 	}
 	return e, nil
+}
+
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// CheckTrace returns a W3C traceparent of version 00 as it is, and nothing for
+// anything else: the recommendation has receivers ignore what they cannot read.
+func CheckTrace(tp string) string {
+	if !traceparent.MatchString(tp) {
+		return ""
+	}
+	return tp
 }
 
 // CloudEvent is the event in structured JSON mode, which is what is emitted.
@@ -178,6 +194,9 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if p.Ref == "" {
 			return "", nil, fieldErrorf("data.ref", "is missing; name the branch that moved, such as refs/heads/main")
 		}
+		if err := hub.CheckCommit(p.Before); err != nil {
+			return "", nil, fieldErrorf("data.before", "%v", err)
+		}
 		if p.Target, err = p.Target.check(); err != nil {
 			return "", nil, err
 		}
@@ -199,6 +218,7 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if c.Run == "" {
 			return "", nil, fieldErrorf("data.run", "is missing; name the run to cancel")
 		}
+		c.Reason = hub.CleanText(c.Reason)
 		if err := hub.CheckSlug(c.Connection); err != nil {
 			return "", nil, fieldErrorf("data.connection", "%v", err)
 		}

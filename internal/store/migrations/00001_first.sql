@@ -157,7 +157,7 @@ CREATE TABLE deployment (
     base_commit text NOT NULL,
     changes     jsonb NOT NULL,
     proof       jsonb NOT NULL,
-    diff        text NOT NULL,
+    diff        bytea NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE deployment IS 'written by store/deployment; changes is a list of hub.Change, proof says what was shown of it';

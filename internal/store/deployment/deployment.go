@@ -1,0 +1,169 @@
+// Package deployment keeps deployments, the backups that were taken for them and
+// the content that they will write.
+package deployment
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/klauspost/compress/zstd"
+
+	"integrationhub/internal/hub"
+	"integrationhub/internal/store"
+)
+
+// Status of a deployment.
+type Status string
+
+// Prepared holds a proved change set, Empty had nothing to change.
+const (
+	Prepared Status = "PREPARED"
+	Empty    Status = "EMPTY"
+)
+
+// Deployment is a change set and what was shown of it.
+type Deployment struct {
+	ID        string          `json:"id"`
+	Run       string          `json:"run"`
+	Strategy  hub.Strategy    `json:"strategy"`
+	Status    Status          `json:"status"`
+	Base      string          `json:"base_commit"`
+	Changes   []hub.Change    `json:"changes"`
+	Proof     json.RawMessage `json:"proof"`
+	Diff      string          `json:"diff"`
+	CreatedAt time.Time       `json:"created_at"`
+}
+
+// Side says which state of a file is kept.
+type Side string
+
+// Backup is a file before the change touches it, Change what it will hold.
+const (
+	Backup Side = "BACKUP"
+	Change Side = "CHANGE"
+)
+
+// File is one kept file.
+type File struct {
+	Path    string
+	Mode    string
+	Content []byte
+}
+
+const insertSQL = `INSERT INTO deployment (id, run, strategy, status, base_commit, changes, proof, diff) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (id) DO UPDATE SET status = excluded.status, base_commit = excluded.base_commit, changes = excluded.changes, proof = excluded.proof, diff = excluded.diff, created_at = now()`
+
+// Replace queues a deployment instead of an earlier preparation of the same one.
+func Replace(b *store.Batch, d Deployment) error {
+	if d.Changes == nil {
+		d.Changes = []hub.Change{}
+	}
+	changes, err := json.Marshal(d.Changes)
+	if err != nil {
+		return fmt.Errorf("encode changes of %s: %w", d.ID, err)
+	}
+	b.Queue(insertSQL, d.ID, d.Run, string(d.Strategy), string(d.Status), d.Base, changes, []byte(d.Proof), []byte(d.Diff))
+	b.Queue(`DELETE FROM deployment_file WHERE deployment = $1`, d.ID)
+	return nil
+}
+
+const getSQL = `SELECT id, run, strategy, status, base_commit, changes, proof, diff, created_at FROM deployment WHERE run = $1 ORDER BY created_at DESC LIMIT 1`
+
+// OfRun returns the deployment of a run; the error is store.ErrNotFound where
+// there is none.
+func OfRun(ctx context.Context, s *store.Store, run string) (Deployment, error) {
+	return store.One(ctx, s.DB(), func(r pgx.CollectableRow) (Deployment, error) {
+		var d Deployment
+		var diff []byte
+		err := r.Scan(&d.ID, &d.Run, &d.Strategy, &d.Status, &d.Base, &d.Changes, &d.Proof, &diff, &d.CreatedAt)
+		d.Diff = string(diff)
+		return d, err
+	}, getSQL, run)
+}
+
+// chunkSize caps the content of one row.
+const chunkSize = 1 << 20
+
+const chunkSQL = `INSERT INTO chunk (hash, bytes) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
+
+const fileSQL = `INSERT INTO deployment_file (deployment, path, side, mode, hash, size, chunks) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+
+// Keep queues one file of a deployment, in chunks under their own hashes:
+// content that is kept already is not kept twice.
+func Keep(b *store.Batch, deployment string, side Side, f File) error {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		return fmt.Errorf("keep %s: %w", f.Path, err)
+	}
+	defer enc.Close()
+	hashes := []string{}
+	for rest := f.Content; len(rest) > 0; {
+		part := rest[:min(chunkSize, len(rest))]
+		rest = rest[len(part):]
+		sum := sha256.Sum256(part)
+		hashes = append(hashes, hex.EncodeToString(sum[:]))
+		b.Queue(chunkSQL, hashes[len(hashes)-1], enc.EncodeAll(part, nil))
+	}
+	b.Queue(fileSQL, deployment, f.Path, string(side), f.Mode, hub.BlobHash(f.Content), len(f.Content), hashes)
+	return nil
+}
+
+type kept struct {
+	path, mode, hash string
+	size             int64
+	chunks           []string
+}
+
+// Files reads the kept files of one side back, by path. Every chunk and every
+// file is checked against its hash before it is returned.
+func Files(ctx context.Context, s *store.Store, deployment string, side Side) ([]File, error) {
+	rows, err := store.All(ctx, s.DB(), func(r pgx.CollectableRow) (kept, error) {
+		var k kept
+		return k, r.Scan(&k.path, &k.mode, &k.hash, &k.size, &k.chunks)
+	}, `SELECT path, mode, hash, size, chunks FROM deployment_file WHERE deployment = $1 AND side = $2 ORDER BY path`, deployment, string(side))
+	if err != nil {
+		return nil, err
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(4*chunkSize), zstd.WithDecoderConcurrency(1))
+	if err != nil {
+		return nil, err
+	}
+	defer dec.Close()
+	files := make([]File, len(rows))
+	for i, k := range rows {
+		content, err := join(ctx, s, dec, k)
+		if err != nil {
+			return nil, fmt.Errorf("read %s of deployment %s: %w", k.path, deployment, err)
+		}
+		files[i] = File{Path: k.path, Mode: k.mode, Content: content}
+	}
+	return files, nil
+}
+
+func join(ctx context.Context, s *store.Store, dec *zstd.Decoder, k kept) ([]byte, error) {
+	var out bytes.Buffer
+	for _, h := range k.chunks {
+		packed, err := store.One(ctx, s.DB(), pgx.RowTo[[]byte], `SELECT bytes FROM chunk WHERE hash = $1`, h)
+		if err != nil {
+			return nil, fmt.Errorf("chunk %s: %w", h, err)
+		}
+		part, err := dec.DecodeAll(packed, nil)
+		if err != nil {
+			return nil, fmt.Errorf("chunk %s: %w", h, err)
+		}
+		if sum := sha256.Sum256(part); hex.EncodeToString(sum[:]) != h {
+			return nil, fmt.Errorf("chunk %s: its content has another hash", h)
+		}
+		out.Write(part)
+	}
+	if got := hub.BlobHash(out.Bytes()); got != k.hash {
+		return nil, fmt.Errorf("content has hash %s, %s was kept", got, k.hash)
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,59 @@
+// Package event keeps the events that the hub accepted.
+package event
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"integrationhub/internal/message"
+	"integrationhub/internal/store"
+)
+
+const insertSQL = `INSERT INTO event (key, source, id, kind, connection, happened_at, trace, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key) DO NOTHING`
+
+// Insert stores an event. It returns false where an event of the same source and
+// id is there already; that one stays as it is.
+func Insert(ctx context.Context, db store.DB, e message.Event) (bool, error) {
+	tag, err := db.Exec(ctx, insertSQL, e.Key, e.Source, e.ID, string(e.Kind), e.Connection, when(e.Time), e.Trace, []byte(e.Body))
+	return tag.RowsAffected() == 1, err
+}
+
+// Queue is Insert as part of a batch.
+func Queue(b *store.Batch, e message.Event) {
+	b.Queue(insertSQL, e.Key, e.Source, e.ID, string(e.Kind), e.Connection, when(e.Time), e.Trace, []byte(e.Body))
+}
+
+func when(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Take marks events as folded, and returns the keys of those that were not.
+// That is the fold's dedupe.
+func Take(ctx context.Context, db store.DB, keys []string) ([]string, error) {
+	return store.All(ctx, db, pgx.RowTo[string], `UPDATE event SET folded_at = now() WHERE key = ANY($1) AND folded_at IS NULL RETURNING key`, keys)
+}
+
+const columns = `key, source, id, kind, connection, coalesce(happened_at, 'epoch'), trace, body`
+
+func scan(r pgx.CollectableRow) (message.Event, error) {
+	var e message.Event
+	err := r.Scan(&e.Key, &e.Source, &e.ID, &e.Kind, &e.Connection, &e.Time, &e.Trace, &e.Body)
+	return e, err
+}
+
+// Get returns one event; the error is store.ErrNotFound where there is none.
+func Get(ctx context.Context, s *store.Store, key string) (message.Event, error) {
+	return store.One(ctx, s.DB(), scan, `SELECT `+columns+` FROM event WHERE key = $1`, key)
+}
+
+const staleSQL = `SELECT ` + columns + ` FROM event WHERE folded_at IS NULL AND accepted_at < now() - $1::interval ORDER BY accepted_at LIMIT $2`
+
+// Stale returns events that were not folded within age, oldest first.
+func Stale(ctx context.Context, s *store.Store, age time.Duration, limit int) ([]message.Event, error) {
+	return store.All(ctx, s.DB(), scan, staleSQL, age, limit)
+}

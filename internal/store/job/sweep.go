@@ -1,0 +1,104 @@
+package job
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"integrationhub/internal/message"
+	"integrationhub/internal/store"
+)
+
+// sweepLimit caps the rows of one sweep, so that each stays a short transaction.
+const sweepLimit = 1000
+
+const columns = `j.id, j.run, j.kind, j.priority, j.connection, j.repository, j.trace, j.body, o.fence`
+
+func scan(r pgx.CollectableRow) (message.Job, error) {
+	var j message.Job
+	err := r.Scan(&j.ID, &j.Run, &j.Kind, &j.Priority, &j.Connection, &j.Repository, &j.Trace, &j.Body, &j.Fence)
+	return j, err
+}
+
+const expiredSQL = `WITH out AS (
+	SELECT id, worker, started_at FROM job_open WHERE status = 'PROCESSING' AND (lease_until < now() OR ($2 <> '' AND starts_with(worker, $2)))
+	ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+), lost AS (
+	INSERT INTO job_attempt (job, attempt, fence, worker, started_at, outcome, error)
+	SELECT o.id, o.attempt, o.fence, out.worker, out.started_at, 'LOST', 'the worker stopped without a word' FROM out JOIN job_open o USING (id)
+), o AS (
+	UPDATE job_open o SET status = 'PENDING', fence = o.fence + 1, worker = '', lease_until = NULL, next_at = NULL, published = true
+	FROM out WHERE o.id = out.id RETURNING o.id, o.fence
+)
+SELECT ` + columns + ` FROM o JOIN job j USING (id)`
+
+// Expired takes the jobs whose lease ran out away from their workers, and
+// returns them for publication. Their attempts are recorded as LOST.
+func (l *Ledger) Expired(ctx context.Context) ([]message.Job, error) {
+	return store.All(ctx, l.s.DB(), scan, expiredSQL, sweepLimit, "")
+}
+
+// Release does the same for the jobs of the workers whose names begin with
+// prefix, lease or not: the caller knows that these workers are gone.
+func (l *Ledger) Release(ctx context.Context, prefix string) ([]message.Job, error) {
+	return store.All(ctx, l.s.DB(), scan, expiredSQL, sweepLimit, prefix)
+}
+
+// A retry that the stream should have delivered 10 s ago is overdue.
+const dueSQL = `WITH due AS (
+	SELECT id FROM job_open WHERE status = 'PENDING' AND ((NOT published AND (next_at IS NULL OR next_at <= now())) OR next_at < now() - interval '10 s')
+	ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+), o AS (
+	UPDATE job_open o SET published = true, fence = o.fence + 1, next_at = NULL FROM due WHERE o.id = due.id RETURNING o.id, o.fence
+)
+SELECT ` + columns + ` FROM o JOIN job j USING (id)`
+
+// Due returns the jobs for publication that are not on the stream and whose time
+// has come.
+func (l *Ledger) Due(ctx context.Context) ([]message.Job, error) {
+	return store.All(ctx, l.s.DB(), scan, dueSQL, sweepLimit)
+}
+
+const unpublishedSQL = `UPDATE job_open SET published = false WHERE id = ANY($1) AND status = 'PENDING'`
+
+// Unpublished notes that the stream did not confirm these jobs.
+func (l *Ledger) Unpublished(ctx context.Context, ids []string) error {
+	_, err := l.s.DB().Exec(ctx, unpublishedSQL, ids)
+	return err
+}
+
+const waitingSQL = `SELECT split_part(j.kind, '.', 1) || '-' || lower(j.priority), count(*)
+FROM job_open o JOIN job j USING (id)
+WHERE o.status = 'PENDING' AND o.published AND o.next_at IS NULL AND j.created_at < now() - $1::interval GROUP BY 1`
+
+// Waiting counts the jobs that have waited longer than age on the stream, by
+// <worker>-<priority>.
+func (l *Ledger) Waiting(ctx context.Context, age time.Duration) (map[string]int64, error) {
+	rows, err := l.s.DB().Query(ctx, waitingSQL, age)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int64{}
+	var key string
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&key, &n}, func() error { out[key] = n; return nil })
+	return out, err
+}
+
+const missingSQL = `WITH gone AS (
+	SELECT o.id FROM job_open o JOIN job j USING (id)
+	WHERE o.status = 'PENDING' AND o.published AND o.next_at IS NULL AND j.created_at < now() - $2::interval
+		AND split_part(j.kind, '.', 1) || '-' || lower(j.priority) = $3
+	ORDER BY o.id LIMIT $1 FOR UPDATE OF o SKIP LOCKED
+), o AS (
+	UPDATE job_open o SET fence = o.fence + 1 FROM gone WHERE o.id = gone.id RETURNING o.id, o.fence
+)
+SELECT ` + columns + ` FROM o JOIN job j USING (id)`
+
+// Missing returns for publication what Waiting counted under key. The caller
+// knows that the stream holds fewer of them; a copy too many is refused at the
+// claim.
+func (l *Ledger) Missing(ctx context.Context, key string, age time.Duration) ([]message.Job, error) {
+	return store.All(ctx, l.s.DB(), scan, missingSQL, sweepLimit, age, key)
+}

@@ -1,0 +1,58 @@
+package work
+
+import (
+	"context"
+
+	"integrationhub/internal/bus"
+)
+
+// weights of the priorities, most urgent first: of 15 jobs that could all be
+// taken, LOW still gets one.
+var weights = [4]int{8, 4, 2, 1}
+
+// picker takes the next message of four queues: the most urgent that has credit
+// left; when none that waits has any, all credits are given anew.
+type picker struct {
+	in     [4]chan bus.Delivery
+	credit [4]int
+}
+
+func newPicker(in [4]chan bus.Delivery) *picker { return &picker{in: in, credit: weights} }
+
+// try takes a message that is there.
+func (p *picker) try() (bus.Delivery, bool) {
+	for range 2 {
+		for i, in := range p.in {
+			if p.credit[i] == 0 {
+				continue
+			}
+			select {
+			case d := <-in:
+				p.credit[i]--
+				return d, true
+			default:
+			}
+		}
+		p.credit = weights
+	}
+	return bus.Delivery{}, false
+}
+
+// wait takes a message, and waits for one if need be; false when ctx ends first.
+func (p *picker) wait(ctx context.Context) (bus.Delivery, bool) {
+	if d, ok := p.try(); ok {
+		return d, true
+	}
+	select {
+	case d := <-p.in[0]:
+		return d, true
+	case d := <-p.in[1]:
+		return d, true
+	case d := <-p.in[2]:
+		return d, true
+	case d := <-p.in[3]:
+		return d, true
+	case <-ctx.Done():
+		return bus.Delivery{}, false
+	}
+}
