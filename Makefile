@@ -1,0 +1,44 @@
+# Integration Hub. `make help` lists what can be made.
+
+export CGO_ENABLED = 1# the grammars of the analyzer are C
+
+TAGS := netgo,osusergo
+LDFLAGS := -s -w
+ifeq ($(shell uname -s),Linux)
+LDFLAGS += -linkmode external -extldflags -static
+endif
+# Go stamps the commit into the binaries, and fails where git refuses to tell it.
+BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
+GO_BUILD := go build -trimpath -buildvcs=$(BUILDVCS) -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/
+
+FUZZTIME ?= 30s
+
+.PHONY: help install build run test lint fuzz clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+
+install: ## install what is missing: git, a C compiler, Postgres
+	@scripts/install
+
+build: install ## build the binaries in bin/, static on Linux
+	$(GO_BUILD) ./cmd/...
+
+run: install ## find and mend the faults of examples/shop
+	@$(GO_BUILD) ./cmd/hub
+	@bin/hub run examples/shop
+
+test: install ## run every test
+	@go run ./internal/hubtest/testdb -- scripts/test
+
+lint: install ## check what needs no run: vet, gofmt, go.mod
+	go vet ./...
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go' ':!*/testdata/*')) && \
+		test -z "$$unformatted" || { echo "not formatted by gofmt:"; echo "$$unformatted"; exit 1; }
+	go mod tidy -diff
+
+fuzz: install ## run every fuzz test for FUZZTIME (30s)
+	@scripts/fuzz $(FUZZTIME)
+
+clean: ## remove what was built
+	rm -rf bin
