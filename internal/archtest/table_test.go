@@ -28,10 +28,11 @@ var house = []room{
 	{"streams", nil},
 	{"bus", []string{"message", "streams"}},
 	{"store", []string{"message"}},
-	{"work", []string{"message", "bus", "store"}},
+	{"batch", nil},
+	{"work", []string{"message", "batch", "bus", "store"}},
 	{"vault", []string{"store"}},
 	{"access", []string{"store"}},
-	{"orchestrator", []string{"message", "flow", "platform", "bus", "store", "work", "access", "vault"}},
+	{"orchestrator", []string{"message", "flow", "platform", "batch", "bus", "store", "work", "access", "vault"}},
 	{"connector", below},
 	{"analyzer", below},
 	{"deployer", below},
@@ -72,7 +73,7 @@ var doors = []door{
 }
 
 // nounless says which rooms must not even import the nouns.
-var nounless = []string{"sandbox", "local", "streams"}
+var nounless = []string{"sandbox", "local", "streams", "batch"}
 
 // subjects may be spelt in these rooms only.
 var (
