@@ -16,30 +16,32 @@ type Options struct {
 	Limits      Limits // what does not fit is left, with a reason
 }
 
-// Left is a fix that was not taken.
+// Left is a fix that was not taken. File and fingerprint together name its
+// finding: equal code in two files has one fingerprint.
 type Left struct {
-	Fingerprint string `json:"fingerprint"` // of its finding
-	Reason      string `json:"reason"`
+	File        string `json:"file"`
+	Fingerprint string `json:"fingerprint"`
+	Reason      string `json:"reason"` // ends a sentence that begins with the fix
 }
 
 // FromFixes makes the change set that applies the fixes of findings to files,
 // the contents at commit base. The worst findings come first, then file and
 // position decide; a fix is taken whole or left whole, with a reason. It returns
-// the fingerprints of the findings whose fixes are in the change set, in the
-// order they were taken. Findings without a fix are passed over.
-func FromFixes(base string, files map[string]File, findings []hub.Finding, opt Options) (hub.ChangeSet, []string, []Left) {
+// the findings whose fixes are in the change set, in the order they were taken.
+// Findings without a fix are passed over.
+func FromFixes(base string, files map[string]File, findings []hub.Finding, opt Options) (hub.ChangeSet, []hub.Finding, []Left) {
 	m := merger{files: files, opt: opt, limits: opt.Limits.orDefault(), drafts: map[string]*draft{}}
-	var applied []string
+	var applied []hub.Finding
 	var left []Left
 	for _, f := range inOrder(findings) {
 		if f.Fix == nil {
 			continue
 		}
 		if reason := m.take(f); reason != "" {
-			left = append(left, Left{Fingerprint: f.Fingerprint, Reason: reason})
+			left = append(left, Left{File: f.File, Fingerprint: f.Fingerprint, Reason: reason})
 			continue
 		}
-		applied = append(applied, f.Fingerprint)
+		applied = append(applied, f)
 	}
 	return hub.ChangeSet{Base: base, Changes: m.changes()}, applied, left
 }
