@@ -57,3 +57,9 @@ const staleSQL = `SELECT ` + columns + ` FROM event WHERE folded_at IS NULL AND 
 func Stale(ctx context.Context, s *store.Store, age time.Duration, limit int) ([]message.Event, error) {
 	return store.All(ctx, s.DB(), scan, staleSQL, age, limit)
 }
+
+// AcceptedAt is when the event of a key was accepted; the error is
+// store.ErrNotFound where there is none.
+func AcceptedAt(ctx context.Context, s *store.Store, key string) (time.Time, error) {
+	return store.One(ctx, s.DB(), pgx.RowTo[time.Time], `SELECT accepted_at FROM event WHERE key = $1`, key)
+}

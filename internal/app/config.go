@@ -1,0 +1,116 @@
+// Package app starts and stops the processes of the hub: environment, log,
+// signals, health, ordered shutdown.
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/lmittmann/tint"
+	"golang.org/x/term"
+)
+
+// Config is the environment of every process of the hub.
+type Config struct {
+	NATSURL       string        `env:"HUB_NATS_URL"`
+	DatabaseURL   string        `env:"HUB_DATABASE_URL"`
+	Namespace     string        `env:"HUB_NAMESPACE" envDefault:"hub"`
+	SecretKey     string        `env:"HUB_SECRET_KEY"`
+	APIToken      string        `env:"HUB_API_TOKEN"`
+	URL           string        `env:"HUB_URL"` // of a running hub, for the command line
+	Listen        string        `env:"HUB_LISTEN" envDefault:"127.0.0.1:8080"`
+	HealthAddr    string        `env:"HUB_HEALTH_ADDR"`
+	StreamsManage bool          `env:"HUB_STREAMS_MANAGE" envDefault:"true"`
+	Concurrency   int           `env:"HUB_WORKER_CONCURRENCY"`
+	Prefetch      int           `env:"HUB_WORKER_PREFETCH"`
+	Lease         time.Duration `env:"HUB_WORKER_LEASE" envDefault:"30s"`
+	Drain         time.Duration `env:"HUB_WORKER_DRAIN" envDefault:"25s"`
+	DataDir       string        `env:"HUB_DATA_DIR"`
+	PostgresBin   string        `env:"HUB_PG_BIN"`
+	WorkDir       string        `env:"HUB_WORK_DIR"`
+	LogLevel      slog.Level    `env:"HUB_LOG_LEVEL" envDefault:"INFO"`
+	LogFormat     string        `env:"HUB_LOG_FORMAT" envDefault:"auto"`
+}
+
+// UsageError is a mistake of who started the process: exit code 2.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// namespace keeps schema names within Postgres's 63 bytes and subjects readable.
+var namespace = regexp.MustCompile(`^[a-z][a-z0-9_]{0,30}$`)
+
+// Load reads the environment. Its error is a *UsageError.
+func Load() (Config, error) {
+	var c Config
+	if err := env.Parse(&c); err != nil {
+		var all env.AggregateError
+		if errors.As(err, &all) && len(all.Errors) > 0 {
+			err = all.Errors[0]
+		}
+		return c, &UsageError{fmt.Errorf("environment: %w", err)}
+	}
+	switch {
+	case !namespace.MatchString(c.Namespace):
+		return c, &UsageError{fmt.Errorf("HUB_NAMESPACE %q must be 1 to 31 of a-z, 0-9 and '_', and begin with a letter", c.Namespace)}
+	case c.Concurrency < 0 || c.Concurrency > 1024:
+		return c, &UsageError{fmt.Errorf("HUB_WORKER_CONCURRENCY %d must be 1 to 1024", c.Concurrency)}
+	case c.Prefetch < 0 || c.Prefetch > 4096:
+		return c, &UsageError{fmt.Errorf("HUB_WORKER_PREFETCH %d must be 1 to 4096", c.Prefetch)}
+	case c.Lease < 3*time.Second || c.Lease > time.Hour:
+		return c, &UsageError{fmt.Errorf("HUB_WORKER_LEASE %s must be 3s to 1h", c.Lease)}
+	case c.Drain < 0 || c.Drain > time.Hour:
+		return c, &UsageError{fmt.Errorf("HUB_WORKER_DRAIN %s must be 0s to 1h", c.Drain)}
+	case c.LogFormat != "auto" && c.LogFormat != "text" && c.LogFormat != "json":
+		return c, &UsageError{fmt.Errorf("HUB_LOG_FORMAT %q is not auto, text or json", c.LogFormat)}
+	case (c.NATSURL == "") != (c.DatabaseURL == ""):
+		return c, &UsageError{errors.New("HUB_NATS_URL and HUB_DATABASE_URL go together: set both, or neither for the embedded ones")}
+	}
+	return c, nil
+}
+
+// Logger writes coloured lines to a terminal and JSON elsewhere, unless the
+// configuration says which.
+func (c Config) Logger(w io.Writer) *slog.Logger {
+	text := c.LogFormat == "text"
+	f, isFile := w.(*os.File)
+	onTerminal := isFile && term.IsTerminal(int(f.Fd()))
+	if c.LogFormat == "auto" {
+		text = onTerminal
+	}
+	if text {
+		return slog.New(tint.NewHandler(w, &tint.Options{Level: c.LogLevel, TimeFormat: time.TimeOnly, NoColor: !onTerminal}))
+	}
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))
+}
+
+// Environ lists the variables that Load reads, for --help.
+func Environ() string {
+	return strings.TrimSpace(`
+HUB_NATS_URL            NATS servers, comma-separated; with HUB_DATABASE_URL nothing is embedded
+HUB_DATABASE_URL        Postgres, as postgres://user:password@host/database
+HUB_NAMESPACE           prefix of streams, subjects and the schema (hub)
+HUB_SECRET_KEY          32 bytes in base64 that seal credentials; several, comma-separated, to change keys
+HUB_API_TOKEN           bearer token of the HTTP API; required to listen off loopback
+HUB_URL                 a running hub, for commands
+HUB_LISTEN              address of the HTTP door (127.0.0.1:8080)
+HUB_HEALTH_ADDR         address of a worker's /healthz and /readyz (none)
+HUB_STREAMS_MANAGE      create and update streams; false only checks them (true)
+HUB_WORKER_CONCURRENCY  jobs at a time (connector 8, analyzer 2, deployer 4)
+HUB_WORKER_PREFETCH     messages of each priority held ahead (as many as jobs at a time)
+HUB_WORKER_LEASE        after that long without a heartbeat a job is given to another worker (30s)
+HUB_WORKER_DRAIN        how long running jobs may go on after SIGTERM (25s)
+HUB_DATA_DIR            data directory of the embedded services
+HUB_PG_BIN              directory of postgres and initdb
+HUB_WORK_DIR            where snapshots are unpacked (the system's temporary directory)
+HUB_LOG_LEVEL           DEBUG, INFO, WARN or ERROR (INFO)
+HUB_LOG_FORMAT          auto, text or json (auto)`)
+}

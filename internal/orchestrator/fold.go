@@ -1,0 +1,345 @@
+// Package orchestrator folds events and facts into runs and jobs, and sweeps up
+// what was left lying. It alone turns events and facts into work.
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"integrationhub/internal/batch"
+	"integrationhub/internal/bus"
+	"integrationhub/internal/flow"
+	"integrationhub/internal/hub"
+	"integrationhub/internal/message"
+	"integrationhub/internal/store"
+	"integrationhub/internal/store/dead"
+	"integrationhub/internal/store/event"
+	"integrationhub/internal/store/fact"
+	"integrationhub/internal/store/job"
+	"integrationhub/internal/store/run"
+)
+
+// Orchestrator is one of any number that work side by side.
+type Orchestrator struct {
+	bus    *bus.Bus
+	store  *store.Store
+	ledger *job.Ledger
+	log    *slog.Logger
+}
+
+// New makes an orchestrator of its two doors.
+func New(b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
+	return &Orchestrator{bus: b, store: s, ledger: job.NewLedger(s), log: log}
+}
+
+// How many messages one fold takes at most, and how many are read ahead.
+const (
+	foldSize = 500
+	prefetch = 512
+)
+
+// Run folds and sweeps until ctx ends; what is being folded then is finished.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	life := context.WithoutCancel(ctx)
+	folds := batch.New(1, foldSize, func(in []input) { o.fold(life, in) })
+	var readers sync.WaitGroup
+	readers.Go(func() {
+		o.bus.Events(ctx, prefetch, func(d bus.Delivery) {
+			e, err := d.Event()
+			if err != nil {
+				o.bury(life, d, err)
+				return
+			}
+			folds.Add(input{msg: &e, delivery: &d})
+		})
+	})
+	readers.Go(func() {
+		o.bus.Facts(ctx, prefetch, func(d bus.Delivery) {
+			f, err := d.Fact()
+			if err != nil {
+				o.bury(life, d, err)
+				return
+			}
+			folds.Add(input{msg: &f, delivery: &d})
+		})
+	})
+	readers.Go(func() { o.sweep(ctx, folds.Add) })
+	readers.Wait()
+	folds.Close()
+	return nil
+}
+
+// input is a message to fold; delivery is nil where it came from its row.
+type input struct {
+	msg      message.Message
+	delivery *bus.Delivery
+}
+
+func (in input) key() string {
+	switch m := in.msg.(type) {
+	case *message.Event:
+		return m.Key
+	case *message.Fact:
+		return m.ID
+	}
+	return ""
+}
+
+// foldTimeout bounds one transaction of the fold.
+const foldTimeout = 30 * time.Second
+
+// fold folds a batch, and message by message when Postgres refuses the batch.
+func (o *Orchestrator) fold(ctx context.Context, ins []input) {
+	err := o.commit(ctx, ins)
+	if err == nil {
+		o.ack(ins)
+		return
+	}
+	if len(ins) > 1 && store.Rejected(err) {
+		for i := range ins {
+			o.fold(ctx, ins[i:i+1])
+		}
+		return
+	}
+	o.log.Warn("fold failed; its messages come again", "messages", len(ins), "err", err)
+	for _, in := range ins {
+		if in.delivery == nil {
+			continue
+		}
+		if err := in.delivery.Nak(time.Second); err != nil {
+			o.log.Debug("nak", "message", in.key(), "err", err)
+		}
+	}
+}
+
+func (o *Orchestrator) ack(ins []input) {
+	for _, in := range ins {
+		if in.delivery == nil {
+			continue
+		}
+		if err := in.delivery.Ack(); err != nil {
+			o.log.Debug("ack lost; the message finds no row when it comes again", "message", in.key(), "err", err)
+		}
+	}
+}
+
+// result is what a fold leaves to be done after its commit.
+type result struct {
+	jobs    []message.Job
+	cancels []message.Cancel
+	ended   []flow.State
+}
+
+// commit folds messages in one transaction, and then relays what came of it.
+func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
+	ctx, cancel := context.WithTimeout(ctx, foldTimeout)
+	defer cancel()
+	var res result
+	if err := o.store.InTx(ctx, func(tx store.DB) (err error) {
+		res = result{}
+		return o.transact(ctx, tx, ins, &res)
+	}); err != nil {
+		return fmt.Errorf("fold %d messages: %w", len(ins), err)
+	}
+	o.bus.PostJobs(res.jobs)
+	for _, c := range res.cancels {
+		o.bus.Cancel(c)
+	}
+	for _, s := range res.ended {
+		o.log.Info("run ended", "run", s.ID, "status", s.Status, "reason", s.Reason, "repo", s.Repository)
+		o.bus.Progress(message.Progress{Run: s.ID, Status: string(s.Status), Note: s.Reason, At: s.FinishedAt})
+	}
+	return nil
+}
+
+func (o *Orchestrator) transact(ctx context.Context, tx store.DB, ins []input, res *result) error {
+	fresh, err := o.take(ctx, tx, ins)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, in := range ins {
+		if fresh[in.key()] {
+			ids = append(ids, flow.RunOf(in.msg))
+		}
+	}
+	slices.Sort(ids)
+	states, err := lock(ctx, tx, slices.Compact(ids))
+	if err != nil {
+		return err
+	}
+	var b store.Batch
+	changed := map[string]bool{}
+	for _, in := range ins {
+		if !fresh[in.key()] {
+			continue
+		}
+		delete(fresh, in.key()) // the same message twice in one batch
+		id := flow.RunOf(in.msg)
+		was := states[id]
+		next, effects, err := flow.Next(was, in.msg, time.Now().UTC())
+		if err != nil {
+			o.log.Error("message cannot be folded", "message", in.key(), "err", err)
+			dead.Insert(&b, letter(in, err))
+			continue
+		}
+		if next.ID == "" {
+			continue // it addresses a run that does not exist
+		}
+		states[id], changed[id] = next, true
+		if next.Status.Terminal() && !was.Status.Terminal() {
+			res.ended = append(res.ended, next)
+		}
+		apply(&b, effects, res)
+	}
+	for _, id := range slices.Sorted(maps.Keys(changed)) {
+		save(&b, states[id])
+	}
+	job.Insert(&b, res.jobs)
+	return b.Run(ctx, tx)
+}
+
+// take returns the keys of the messages that nobody folded yet, and makes them
+// folded. Events that came straight over NATS get their row here.
+func (o *Orchestrator) take(ctx context.Context, tx store.DB, ins []input) (map[string]bool, error) {
+	var b store.Batch
+	var events, facts []string
+	for _, in := range ins {
+		switch m := in.msg.(type) {
+		case *message.Event:
+			events = append(events, m.Key)
+			if in.delivery != nil {
+				event.Queue(&b, *m)
+			}
+		case *message.Fact:
+			facts = append(facts, m.ID)
+		}
+	}
+	fresh := map[string]bool{}
+	if len(events) > 0 {
+		if err := b.Run(ctx, tx); err != nil {
+			return nil, err
+		}
+		keys, err := event.Take(ctx, tx, events)
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range keys {
+			fresh[k] = true
+		}
+	}
+	if len(facts) > 0 {
+		ids, err := fact.Take(ctx, tx, facts)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			fresh[id] = true
+		}
+	}
+	return fresh, nil
+}
+
+func lock(ctx context.Context, tx store.DB, ids []string) (map[string]flow.State, error) {
+	raw, err := run.Lock(ctx, tx, ids)
+	if err != nil {
+		return nil, err
+	}
+	states := make(map[string]flow.State, len(raw))
+	for id, r := range raw {
+		var s flow.State
+		if err := json.Unmarshal(r, &s); err != nil {
+			return nil, fmt.Errorf("decode state of run %s: %w", id, err)
+		}
+		states[id] = s
+	}
+	return states, nil
+}
+
+func apply(b *store.Batch, effects []flow.Effect, res *result) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case flow.Enqueue:
+			res.jobs = append(res.jobs, e.Job)
+		case flow.CancelJobs:
+			job.CancelRun(b, e.Run, e.Reason)
+			res.cancels = append(res.cancels, message.Cancel{Run: e.Run, Reason: e.Reason})
+		}
+	}
+}
+
+func save(b *store.Batch, s flow.State) {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		panic(fmt.Sprintf("encode state of run %s: %v", s.ID, err)) // a flow.State always can be
+	}
+	r := run.Run{
+		ID: s.ID, Connection: s.Connection, Repository: s.Repository, Ref: s.Ref, Commit: s.Commit, Strategy: s.Strategy,
+		Priority: s.Priority, Status: s.Status, Reason: s.Reason, Trace: s.Trace, CreatedAt: s.CreatedAt,
+	}
+	if !s.FinishedAt.IsZero() {
+		r.FinishedAt = &s.FinishedAt
+	}
+	run.Save(b, r, raw)
+}
+
+func letter(in input, err error) message.DeadLetter {
+	d := message.DeadLetter{ID: "fold." + in.key(), Run: flow.RunOf(in.msg), Cause: hub.CleanText(err.Error()), At: time.Now().UTC()}
+	switch m := in.msg.(type) {
+	case *message.Event:
+		d.Kind, d.Body = m.Kind, m.CloudEvent()
+	case *message.Fact:
+		d.Kind, d.Body = m.Kind, m.Body
+	}
+	if in.delivery != nil {
+		d.Subject = in.delivery.Subject
+	}
+	return d
+}
+
+// bury gives up a delivery that is not an event or a fact of ours.
+func (o *Orchestrator) bury(ctx context.Context, d bus.Delivery, cause error) {
+	ctx, cancel := context.WithTimeout(ctx, foldTimeout)
+	defer cancel()
+	l := message.DeadLetter{ID: "unread." + hub.BlobHash(append([]byte(d.Subject+"\n"), d.Data...)), Subject: d.Subject, Cause: hub.CleanText(cause.Error()), At: time.Now().UTC(), Body: d.Data}
+	o.log.Warn("message refused", "subject", d.Subject, "err", cause)
+	var b store.Batch
+	dead.Insert(&b, l)
+	if err := b.Run(ctx, o.store.DB()); err != nil {
+		o.log.Warn("dead letter not stored; the message comes again", "err", err)
+		if err := d.Nak(time.Second); err != nil {
+			o.log.Debug("nak", "err", err)
+		}
+		return
+	}
+	o.bus.PostDead(message.Orchestrator, l)
+	if err := d.Ack(); err != nil {
+		o.log.Debug("ack", "err", err)
+	}
+}
+
+// ErrBusy says that events come in faster than they are folded.
+var ErrBusy = errors.New("more than half of the event stream is not folded yet")
+
+// Accept makes an event durable: first in the ledger, then on the stream. It
+// returns once both have it, and false where the event was known already.
+func (o *Orchestrator) Accept(ctx context.Context, e message.Event) (fresh bool, err error) {
+	full, err := o.bus.EventBacklog(ctx)
+	if err != nil {
+		return false, err
+	}
+	if full > 0.5 {
+		return false, ErrBusy
+	}
+	if fresh, err = event.Insert(ctx, o.store.DB(), e); err != nil {
+		return false, fmt.Errorf("store event %s: %w", e.Key, err)
+	}
+	return fresh, o.bus.PublishEvent(ctx, e)
+}
