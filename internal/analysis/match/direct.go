@@ -133,7 +133,7 @@ func (m *Matcher) fixed(p, t *syntax.Node, env *Binding) []*Binding {
 	envs := one(env)
 	for i, k := range p.Kids {
 		if k == nil {
-			if (p.Kind == syntax.For || p.Kind == syntax.While) && t.Kid(i) != nil {
+			if strict(p.Kind) && t.Kid(i) != nil {
 				return nil
 			}
 			continue
@@ -147,6 +147,12 @@ func (m *Matcher) fixed(p, t *syntax.Node, env *Binding) []*Binding {
 		}
 	}
 	return envs
+}
+
+// strict kinds mean what they leave out: "for {" has no condition, and a bare
+// "except:" catches everything.
+func strict(k syntax.Kind) bool {
+	return k == syntax.For || k == syntax.While || k == syntax.Handler
 }
 
 func present(ns []*syntax.Node) []*syntax.Node {
