@@ -15,6 +15,14 @@ def identity(order):
     return order.paid_at is None
 
 
+none = None
+
+
+def alias(order):
+    # ok: python.style.equals-none
+    return order.paid_at == none
+
+
 def column(session, Order):
     # ok: python.style.equals-none
     return session.query(Order).filter(Order.paid_at == None)

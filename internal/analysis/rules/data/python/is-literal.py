@@ -20,6 +20,14 @@ def sure(flag):
     return flag is True
 
 
+MODE = 2
+
+
+def binary(mode):
+    # ok: python.reliability.is-literal
+    return mode is MODE
+
+
 def same(a, b):
     # ok: python.reliability.is-literal
     return a is b

@@ -5,10 +5,17 @@ def collect(item, basket=[]):
 
 
 # ruleid: python.reliability.mutated-default
-def price(sku, *, seen={}):
-    if sku not in seen:
-        seen.update({sku: look_up(sku)})
-    return seen[sku]
+def price(sku, *, prices={}):
+    if sku not in prices:
+        prices.update({sku: look_up(sku)})
+    return prices[sku]
+
+
+# ok: python.reliability.mutated-default
+def cached_price(sku, _cache={}):
+    if sku not in _cache:
+        _cache[sku] = look_up(sku)
+    return _cache[sku]
 
 
 # ruleid: python.reliability.mutated-default
