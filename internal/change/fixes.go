@@ -21,7 +21,7 @@ type Options struct {
 type Left struct {
 	File        string `json:"file"`
 	Fingerprint string `json:"fingerprint"`
-	Reason      string `json:"reason"` // ends a sentence that begins with the fix
+	Reason      string `json:"reason"` // one clause for a reader
 }
 
 // FromFixes makes the change set that applies the fixes of findings to files,
@@ -33,7 +33,7 @@ func FromFixes(base string, files map[string]File, findings []hub.Finding, opt O
 	m := merger{files: files, opt: opt, limits: opt.Limits.orDefault(), drafts: map[string]*draft{}}
 	var applied []hub.Finding
 	var left []Left
-	for _, f := range inOrder(findings) {
+	for _, f := range InOrder(findings) {
 		if f.Fix == nil {
 			continue
 		}
@@ -46,9 +46,9 @@ func FromFixes(base string, files map[string]File, findings []hub.Finding, opt O
 	return hub.ChangeSet{Base: base, Changes: m.changes()}, applied, left
 }
 
-// inOrder sorts a copy of findings so that the same findings give the same
-// change set, whatever their order was.
-func inOrder(findings []hub.Finding) []hub.Finding {
+// InOrder sorts a copy of findings in the order in which FromFixes takes them, so
+// that the same findings give the same change set, whatever their order was.
+func InOrder(findings []hub.Finding) []hub.Finding {
 	sorted := slices.Clone(findings)
 	slices.SortStableFunc(sorted, func(a, b hub.Finding) int {
 		return cmp.Or(
