@@ -70,7 +70,7 @@ func TestServersAreSafeAndPrivate(t *testing.T) {
 	conn := connect(t, l.DatabaseURL())
 	for setting, want := range map[string]string{
 		"fsync": "on", "synchronous_commit": "on", "listen_addresses": "", "server_encoding": "UTF8",
-		"lc_collate": "C", "max_connections": "100", "shared_buffers": "128MB",
+		"max_connections": "100", "shared_buffers": "128MB",
 	} {
 		var got string
 		if err := conn.QueryRow(t.Context(), "SELECT current_setting($1)", setting).Scan(&got); err != nil || got != want {
