@@ -10,7 +10,7 @@ func (m *Matcher) list(ps, ts []*syntax.Node, env *Binding) []*Binding {
 		}
 		return nil
 	}
-	if m.over() {
+	if m.Over() {
 		return nil
 	}
 	var out []*Binding

@@ -47,8 +47,8 @@ func (m *Matcher) Reset() { m.steps, m.spent, m.Symbolic = 0, false, false }
 // Spent reports whether the budget ran out since Reset, so that matches may be missing.
 func (m *Matcher) Spent() bool { return m.spent }
 
-// over counts a step and reports whether there are none left.
-func (m *Matcher) over() bool {
+// Over counts a step and reports whether there are none left.
+func (m *Matcher) Over() bool {
 	m.steps++
 	if m.steps > maxSteps || m.steps&0x3ff == 0 && m.ctx.Err() != nil {
 		m.spent = true
@@ -155,7 +155,7 @@ func sameEnv(a, b *Binding) bool {
 
 // match is how p fits t, given what is bound already: each way is one result.
 func (m *Matcher) match(p, t *syntax.Node, env *Binding) []*Binding {
-	if m.over() {
+	if m.Over() {
 		return nil
 	}
 	if p == nil {
@@ -232,7 +232,7 @@ func sameType(want, got string) bool {
 }
 
 func (m *Matcher) deep(p, t *syntax.Node, env *Binding, out *[]*Binding) {
-	if len(*out) >= maxBindings || m.over() {
+	if len(*out) >= maxBindings || m.Over() {
 		return
 	}
 	*out = append(*out, m.match(p, t, env)...)

@@ -60,7 +60,7 @@ func (m *Matcher) statements(ps, ts []*syntax.Node, env *Binding, whole bool) []
 }
 
 func (r *row) search(ps, ts []*syntax.Node, at place) {
-	if len(r.out) >= maxRuns || r.over() {
+	if len(r.out) >= maxRuns || r.Over() {
 		return
 	}
 	if len(ps) == 0 {

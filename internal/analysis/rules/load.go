@@ -259,6 +259,9 @@ func (r *Rule) program(f syntax.Language, t *ruleText, n *yaml.Node) (*program, 
 		body := without(n, ruleKeys)
 		fm, err := (&compiler{lang: f}).mapping(body)
 		return &program{formula: fm}, err
+	case "taint":
+		t, err := (&compiler{lang: f}).taint(without(n, ruleKeys))
+		return &program{taint: t}, err
 	case "metric":
 		m, err := newMetricRule(t.Metric, t.Above)
 		return &program{metric: m}, err

@@ -41,9 +41,10 @@ type Rule struct {
 	fix      *fix
 }
 
-// program is a rule compiled for one family of languages.
+// program is a rule compiled for one family of languages: one of the three.
 type program struct {
 	formula *formula
+	taint   *taintRule
 	metric  *metricRule
 }
 
@@ -156,19 +157,25 @@ func (r *Rule) covers(l syntax.Language) bool {
 	return slices.Contains(r.Languages, l)
 }
 
+func (p *program) find(m *match.Matcher) []found {
+	switch {
+	case p.taint != nil:
+		return p.taint.find(m)
+	case !p.formula.possible(m.Tree()):
+		return nil
+	}
+	return (&evaluation{m: m, tree: m.Tree()}).formula(p.formula)
+}
+
 func (r *Rule) find(m *match.Matcher, p *program) []Found {
 	t := m.Tree()
 	if p.metric != nil {
 		return p.metric.find(r, t)
 	}
-	if !p.formula.possible(t) {
-		return nil
-	}
-	e := &evaluation{m: m, tree: t}
 	var out []Found
 	type place struct{ start, end int }
 	seen := map[place]bool{}
-	for _, x := range e.formula(p.formula) {
+	for _, x := range p.find(m) {
 		if k := (place{x.Start, x.End}); !seen[k] {
 			seen[k] = true
 			f := Found{Rule: r, Start: x.Start, End: x.End, Message: interpolate(r.Message, x.Env, t, shorten)}
