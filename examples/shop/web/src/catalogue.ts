@@ -14,7 +14,7 @@ export class Catalogue {
   /** Finds at most 50 products whose title holds a word. */
   async search(word: string): Promise<Product[]> {
     const sql = `SELECT sku, title, price, stock FROM products WHERE title ILIKE '%${word}%' ORDER BY title LIMIT 50`;
-    const { rows } = await this.pool.query<Product>(sql);
+    const { rows } = await this.pool.query(sql);
     return rows;
   }
 
