@@ -13,7 +13,7 @@ func scriptBuilds() map[string]build {
 		"non_null_expression": unwrap, "jsx_expression": unwrap, "parenthesized_type": unwrap,
 		"computed_property_name": unwrap, "type_arguments": drop, "type_parameters": drop,
 		"accessibility_modifier": drop, "override_modifier": drop, "decorator": unwrap,
-		"call_expression": call, "arguments": all(Args), "new_expression": jsNew,
+		"call_expression": jsCall, "arguments": all(Args), "new_expression": jsNew,
 		"member_expression": fields(Member, "object", "property"), "nested_identifier": pair2(Member),
 		"nested_type_identifier": pair2(Member), "jsx_namespace_name": pair2(Member),
 		"subscript_expression":  fields(Index, "object", "index"),
@@ -66,6 +66,20 @@ func pair2(k Kind) build {
 		}
 		return c.make(k, i, kids...)
 	}
+}
+
+// jsCall mends what the grammar of TypeScript makes of "await f<T>(x)": it awaits
+// f, and calls what comes of it.
+func jsCall(c *conv, i ref) *Node {
+	n := call(c, i)
+	if n.Kind != Call || n.Kids[0] == nil || n.Kids[0].Kind != Await || len(n.Kids[0].Kids) != 1 || c.kind(c.field(i, "function")) != "await_expression" {
+		return n
+	}
+	await := n.Kids[0]
+	n.Kids[0] = await.Kids[0]
+	n.Start = n.Kids[0].Start
+	await.Kids[0], await.End = n, n.End
+	return await
 }
 
 func jsNew(c *conv, i ref) *Node {
