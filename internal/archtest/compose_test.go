@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+
+	"integrationhub/internal/app"
 )
 
 // composeFile is what these tests ask about compose.yaml.
@@ -118,6 +120,20 @@ func TestComposeTakesItsSecretsFromTheEnvironment(t *testing.T) {
 		for variable, value := range s.Environment {
 			if text, _ := value.(string); secret.MatchString(variable) && !required.MatchString(text) {
 				t.Errorf("%s: %s is %q, want ${NAME:?what to do}", name, variable, text)
+			}
+		}
+	}
+}
+
+// TestComposeSetsOnlyWhatAProcessReads finds a variable with a misspelt name,
+// which nobody would read.
+func TestComposeSetsOnlyWhatAProcessReads(t *testing.T) {
+	c := compose(t)
+	known := strings.Fields(app.Environ())
+	for _, name := range ours {
+		for variable := range c.Services[name].Environment {
+			if !slices.Contains(known, variable) {
+				t.Errorf("%s: no process reads %s", name, variable)
 			}
 		}
 	}

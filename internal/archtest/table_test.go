@@ -14,6 +14,10 @@ type room struct {
 // below is what the three pairs of hands choose from; they never reach each other.
 var below = []string{"message", "change", "snapshot", "analysis", "sandbox", "proof", "review", "platform", "bus", "store", "work", "vault"}
 
+// wiring is what puts a process together out of rooms: the hands and the
+// orchestrator, the list of platforms, the key, and the names of jobs.
+var wiring = []string{"orchestrator", "connector", "analyzer", "deployer", "platform/all", "platform/sidenode", "vault", "message", "work"}
+
 var house = []room{
 	{"hub", nil},
 	{"message", nil},
@@ -37,12 +41,12 @@ var house = []room{
 	{"analyzer", below},
 	{"deployer", below},
 	{"local", nil},
-	{"app", []string{"bus", "store", "work"}},
-	{"cli", []string{"app", "local", "orchestrator", "connector", "analyzer", "deployer", "platform/sidenode", "analysis"}},
-	{"cmd/orchestrator", []string{"app", "orchestrator"}},
-	{"cmd/connector", []string{"app", "connector"}},
-	{"cmd/analyzer", []string{"app", "analyzer", "analysis/pool"}},
-	{"cmd/deployer", []string{"app", "deployer", "analysis/pool"}},
+	{"app", []string{"message", "bus", "store", "work"}},
+	{"cli", append([]string{"app", "local", "analysis"}, wiring...)},
+	{"cmd/orchestrator", append([]string{"app"}, wiring...)},
+	{"cmd/connector", append([]string{"app"}, wiring...)},
+	{"cmd/analyzer", append([]string{"app", "analysis/pool"}, wiring...)},
+	{"cmd/deployer", append([]string{"app", "analysis/pool"}, wiring...)},
 	{"cmd/hub", []string{"cli", "analysis/pool"}},
 }
 
