@@ -49,7 +49,7 @@ func makeDataDir(dir string) error {
 	if os.Geteuid() == 0 {
 		mode = 0o711
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), mode); err != nil {
 		return fmt.Errorf("make the parent of data directory %s: %w", dir, err)
 	}
 	err := os.Mkdir(dir, mode)

@@ -13,8 +13,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
-
 	"integrationhub/internal/local"
 )
 
@@ -87,13 +85,4 @@ func postmaster(t *testing.T, dir string) int {
 		t.Fatal(err)
 	}
 	return pid
-}
-
-func socketDir(t *testing.T, l *local.Local) string {
-	t.Helper()
-	cfg, err := pgx.ParseConfig(l.DatabaseURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cfg.Host
 }

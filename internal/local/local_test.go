@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestDataIsThereAfterARestart(t *testing.T) {
-	dir := hubtest.DataDir(t)
+	dir := filepath.Join(hubtest.DataDir(t), `Application "Support"`)
 	first := open(t, dir)
 	remember(t, first.DatabaseURL(), "kept")
 	publish(t, first.NATSURL(), "kept")
@@ -48,6 +48,9 @@ func TestDataIsThereAfterARestart(t *testing.T) {
 	wantRemembered(t, second.DatabaseURL(), "kept")
 	if got := lastMessage(t, second.NATSURL()); got != "kept" {
 		t.Errorf("the stream's last message is %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "run")); err != nil {
+		t.Errorf("the socket is not in the data directory, so its odd name proves nothing: %v", err)
 	}
 	shut(t, second)
 }
@@ -213,17 +216,22 @@ func TestASecondHubIsToldWhereTheFirstAnswers(t *testing.T) {
 	}
 }
 
-func TestALongDataDirectoryStillHasASocket(t *testing.T) {
-	dir := filepath.Join(hubtest.DataDir(t), strings.Repeat("d", 100))
-	l := open(t, dir)
-	remember(t, l.DatabaseURL(), "works")
-	host := socketDir(t, l)
-	if strings.HasPrefix(host, dir) {
-		t.Fatalf("the socket is in %s, so this test proves nothing", host)
-	}
-	shut(t, l)
-	if _, err := os.Stat(host); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is left over: %v", host, err)
+func TestADirectoryThatNoSocketFitsInHasItElsewhere(t *testing.T) {
+	for _, name := range []string{strings.Repeat("d", 100), "a,b"} {
+		dir := filepath.Join(hubtest.DataDir(t), name)
+		l := open(t, dir)
+		remember(t, l.DatabaseURL(), "works")
+		cfg, err := pgx.ParseConfig(l.DatabaseURL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(cfg.Host, dir) {
+			t.Fatalf("the socket is in %s, so this test proves nothing", cfg.Host)
+		}
+		shut(t, l)
+		if _, err := os.Stat(cfg.Host); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left over: %v", cfg.Host, err)
+		}
 	}
 }
 
@@ -253,6 +261,10 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	taken := hubtest.DataDir(t)
+	if err := os.WriteFile(filepath.Join(taken, "nats"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	file := filepath.Join(empty, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
@@ -263,6 +275,7 @@ func TestWhatCannotStartSaysWhatToDo(t *testing.T) {
 	}{
 		"no directory":     {local.Config{}, []string{"HUB_DATA_DIR", "--data-dir"}},
 		"a file":           {local.Config{DataDir: file}, []string{file}},
+		"no place":         {local.Config{DataDir: taken, NATS: true}, []string{"start NATS in " + taken, "not a directory"}},
 		"no binaries":      {local.Config{DataDir: hubtest.DataDir(t), PostgresBin: empty, Postgres: true}, []string{"HUB_PG_BIN", empty}},
 		"another Postgres": {local.Config{DataDir: old, Postgres: true}, []string{"made by Postgres 9", "HUB_PG_BIN", "pg_upgrade"}},
 	} {

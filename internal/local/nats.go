@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -30,7 +31,7 @@ type natsServer struct {
 // each time. Every acknowledged message is on disk.
 func startNATS(dir string, log *slog.Logger) (*natsServer, error) {
 	user := &server.User{Username: "hub", Password: rand.Text()}
-	logger := &natsLog{log: log}
+	logger := &natsLog{log: log, fatal: make(chan string, 1)}
 	s, err := server.NewServer(&server.Options{
 		ServerName:        "integration-hub",
 		Host:              "127.0.0.1",
@@ -47,14 +48,11 @@ func startNATS(dir string, log *slog.Logger) (*natsServer, error) {
 	}
 	s.SetLogger(logger, false, false)
 	s.Start()
-	n := &natsServer{server: s, file: filepath.Join(dir, "nats.url")}
-	if logger.fatal == "" && !s.ReadyForConnections(natsWait) {
-		logger.fatal = fmt.Sprintf("it takes no connections after %s", natsWait)
-	}
-	if logger.fatal != "" {
+	if err := natsReady(s, logger); err != nil {
 		s.Shutdown()
-		return nil, fmt.Errorf("start NATS in %s: %s", dir, logger.fatal)
+		return nil, fmt.Errorf("start NATS in %s: %w", dir, err)
 	}
+	n := &natsServer{server: s, file: filepath.Join(dir, "nats.url")}
 	u := url.URL{Scheme: "nats", User: url.UserPassword(user.Username, user.Password), Host: s.Addr().String()}
 	n.url = u.String()
 	if err := writeSecret(n.file, n.url+"\n"); err != nil {
@@ -62,6 +60,21 @@ func startNATS(dir string, log *slog.Logger) (*natsServer, error) {
 		return nil, err
 	}
 	return n, nil
+}
+
+// natsReady waits until the server takes connections or says that it never will.
+func natsReady(s *server.Server, logger *natsLog) error {
+	for deadline := time.Now().Add(natsWait); !s.ReadyForConnections(100 * time.Millisecond); {
+		select {
+		case why := <-logger.fatal:
+			return errors.New(why)
+		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("it takes no connections after %s", natsWait)
+		}
+	}
+	return nil
 }
 
 // stop ends the server; what it acknowledged is on disk already.
@@ -84,7 +97,7 @@ func (n *natsServer) stop(ctx context.Context) error {
 // warning is for who looks for it.
 type natsLog struct {
 	log   *slog.Logger
-	fatal string // why the server did not start; written by Start only
+	fatal chan string // why the server did not start; the first reason is enough
 }
 
 func (l *natsLog) Noticef(format string, v ...any) { l.log.Debug("nats: " + fmt.Sprintf(format, v...)) }
@@ -92,4 +105,9 @@ func (l *natsLog) Warnf(format string, v ...any)   { l.log.Debug("nats: " + fmt.
 func (l *natsLog) Errorf(format string, v ...any)  { l.log.Warn("nats: " + fmt.Sprintf(format, v...)) }
 func (l *natsLog) Debugf(string, ...any)           {}
 func (l *natsLog) Tracef(string, ...any)           {}
-func (l *natsLog) Fatalf(format string, v ...any)  { l.fatal = fmt.Sprintf(format, v...) }
+func (l *natsLog) Fatalf(format string, v ...any) {
+	select {
+	case l.fatal <- fmt.Sprintf(format, v...):
+	default:
+	}
+}

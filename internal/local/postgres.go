@@ -173,7 +173,10 @@ func (p *postgres) makeData(ctx context.Context, password string) error {
 // publish makes the URL and writes it where tools find it.
 func (p *postgres) publish(password string) error {
 	q := url.Values{"host": {p.sockets}, "port": {strconv.Itoa(pgPort)}, "sslmode": {"disable"}}
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(pgUser, password), Path: "/postgres", RawQuery: q.Encode()}
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(pgUser, password), Path: "/postgres",
+		RawQuery: strings.ReplaceAll(q.Encode(), "+", "%20"), // to Postgres's clients, a plus is a plus
+	}
 	p.url = u.String()
 	return writeSecret(p.urlFile(), p.url+"\n")
 }

@@ -142,10 +142,11 @@ func (p *postgres) whyNot(run *process) error {
 }
 
 // makeSocketDir chooses where the socket is: in the data directory, or in a
-// short temporary directory where that path is too long for a socket.
+// temporary directory where that path is too long for a socket, or holds a
+// comma, which Postgres's clients take for the end of a host.
 func (p *postgres) makeSocketDir() (string, error) {
 	dir := filepath.Join(p.dir, "run")
-	if len(socketPath(dir, pgPort)) <= maxSocket {
+	if len(socketPath(dir, pgPort)) <= maxSocket && !strings.Contains(dir, ",") {
 		return dir, p.account.mkdir(dir)
 	}
 	for _, parent := range []string{os.TempDir(), "/tmp"} {
