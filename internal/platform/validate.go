@@ -36,7 +36,7 @@ func Validate(kind hub.Platform, baseURL, repository, ref string) error {
 	if err := checkRepository(repository); err != nil {
 		return err
 	}
-	return checkRef(ref)
+	return CheckRef(ref)
 }
 
 // Split cuts the URL of a repository, as people copy it from a code host, into
@@ -105,9 +105,10 @@ func checkCleanPath(field, p string) error {
 	return nil
 }
 
-// checkRef applies the rules of git check-ref-format, and refuses what a command
-// would take for an option. Empty is fine: it means the source's default.
-func checkRef(ref string) error {
+// CheckRef applies the rules of git check-ref-format, and refuses what a command
+// would take for an option. Empty is fine: it means the source's default. The
+// error is ErrInvalid.
+func CheckRef(ref string) error {
 	bad := len(ref) > maxField || ref == "@" ||
 		strings.HasPrefix(ref, "-") || strings.HasSuffix(ref, ".") ||
 		strings.Contains(ref, "..") || strings.Contains(ref, "@{") ||

@@ -100,7 +100,7 @@ func (g *guard) admitPath(p string) error {
 	if int64(len(p)) > g.limits.PathBytes {
 		return tooLarge(p[:min(len(p), 64)]+"...", g.limits.PathBytes, "bytes in one path")
 	}
-	if err := checkPath(p); err != nil {
+	if err := CheckPath(p); err != nil {
 		return err
 	}
 	g.names += int64(len(p))
@@ -123,9 +123,10 @@ func (g *guard) admitParents(p string) error {
 	return nil
 }
 
-// checkPath accepts relative, clean, slash-separated UTF-8 that stays inside the
+// CheckPath accepts relative, clean, slash-separated UTF-8 that stays inside the
 // tree and outside of git's own directory, whatever case the file system folds.
-func checkPath(p string) error {
+// The error is ErrInvalid or, for a name that is too long, ErrTooLarge.
+func CheckPath(p string) error {
 	switch {
 	case !utf8.ValidString(p):
 		return invalid(p, "is not UTF-8; rename the file")

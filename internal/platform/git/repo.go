@@ -144,7 +144,6 @@ func environment(programs string, more [][2]string) []string {
 		"GIT_OPTIONAL_LOCKS=0",
 		"GIT_NO_REPLACE_OBJECTS=1",
 		"GIT_NO_LAZY_FETCH=1",
-		"GIT_LITERAL_PATHSPECS=1",
 		"GIT_ALLOW_PROTOCOL=https:http:ssh",
 		"GIT_SSH_COMMAND=ssh -F none -oBatchMode=yes -oConnectTimeout=20 -oServerAliveInterval=15 -oServerAliveCountMax=4",
 		"GIT_SSH_VARIANT=ssh",

@@ -134,8 +134,7 @@ func withToken(repo Repo, t platform.Target) Repo {
 	return repo
 }
 
-// resolve finds the full name of what t asks for. A branch comes before a tag of
-// the same name, as in git clone --branch.
+// resolve finds the full name of what t asks for.
 func resolve(ctx context.Context, repo Repo, t platform.Target, address string) (string, error) {
 	switch {
 	case t.Commit != "":
@@ -143,12 +142,7 @@ func resolve(ctx context.Context, repo Repo, t platform.Target, address string) 
 	case platform.IsCommitID(t.Ref):
 		return t.Ref, nil
 	}
-	wanted := []string{"refs/heads/" + t.Ref, "refs/tags/" + t.Ref}
-	if t.Ref == "" || t.Ref == "HEAD" {
-		wanted = []string{"HEAD"}
-	} else if strings.HasPrefix(t.Ref, "refs/") {
-		wanted = []string{t.Ref}
-	}
+	wanted := Names(t.Ref)
 	listed, err := repo.output(ctx, append([]string{"ls-remote", "--symref", "--", address}, wanted...)...)
 	if err != nil {
 		return "", err

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os/exec"
 	"strconv"
 	"strings"
 
@@ -23,9 +25,22 @@ type blob struct {
 	size           int64
 }
 
-// Commit is the id of the commit that ref names. It is a *Failure when there is none.
-func (r Repo) Commit(ctx context.Context, ref string) (string, error) {
-	id, err := r.output(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", ref+"^{commit}")
+// Names is the full names that ref may stand for, the first one that exists wins.
+// A branch comes before a tag, as in git clone --branch. Empty stands for HEAD.
+func Names(ref string) []string {
+	switch {
+	case ref == "" || ref == "HEAD":
+		return []string{"HEAD"}
+	case strings.HasPrefix(ref, "refs/") || platform.IsCommitID(ref):
+		return []string{ref}
+	}
+	return []string{"refs/heads/" + ref, "refs/tags/" + ref}
+}
+
+// Commit is the id of the commit that a full name stands for. It is a *Failure
+// when there is none.
+func (r Repo) Commit(ctx context.Context, name string) (string, error) {
+	id, err := r.output(ctx, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	return strings.TrimSpace(id), err
 }
 
@@ -43,38 +58,43 @@ func (r Repo) Pack(ctx context.Context, commit string, w *snapshot.Writer) (int,
 	})
 }
 
-// ReadFile hands one file of a commit to use. It reports false when the commit
-// has no such file.
-func (r Repo) ReadFile(ctx context.Context, commit, path string, use func(hub.Entry, io.Reader) error) (bool, error) {
+// ReadFile hands one file of a commit to use, if the commit has it.
+func (r Repo) ReadFile(ctx context.Context, commit, path string, use func(hub.Entry, io.Reader) error) error {
 	blobs, err := r.blobs(ctx, commit, "--", path)
 	if err != nil || len(blobs) != 1 || blobs[0].path != path {
-		return false, err
+		return err
 	}
-	return true, r.readBlobs(ctx, blobs, func(b blob, content io.Reader) error {
-		return use(hub.Entry{Path: b.path, Mode: b.mode, Hash: b.id, Size: b.size}, content)
+	return r.readBlobs(ctx, blobs, func(b blob, content io.Reader) error {
+		return use(hub.Entry{Path: b.path, Mode: b.mode, Size: b.size}, content)
 	})
 }
 
 // WorkFiles is the paths of a work tree that git tracks or would track: also
 // changed and new files, but no ignored ones. Below a directory of a work tree,
-// they are relative to it. A path may be gone from the disk.
-func (r Repo) WorkFiles(ctx context.Context, args ...string) ([]string, error) {
+// they are relative to it. A path may be gone from the disk, or come more than once.
+// With only, no other path is looked for.
+func (r Repo) WorkFiles(ctx context.Context, only ...string) ([]string, error) {
+	r.env = append(r.env[:len(r.env):len(r.env)], "GIT_LITERAL_PATHSPECS=1")
 	var paths []string
 	err := r.list(ctx, func(item string) error {
 		paths = append(paths, item)
 		return nil
-	}, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard"}, args...)...)
+	}, append([]string{"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--"}, only...)...)
 	return paths, err
 }
 
-// IsWorkTree reports whether the directory is part of a work tree and not ignored by it.
-func (r Repo) IsWorkTree(ctx context.Context) bool {
+// IsWorkTree reports whether the directory is part of a work tree that does not
+// ignore it. The error says why git could not tell.
+func (r Repo) IsWorkTree(ctx context.Context) (bool, error) {
 	inside, err := r.output(ctx, "rev-parse", "--is-inside-work-tree")
 	if err != nil || strings.TrimSpace(inside) != "true" {
-		return false
+		return false, err
 	}
 	_, err = r.output(ctx, "check-ignore", "--quiet", r.Dir)
-	return err != nil
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.ExitCode() == 1 {
+		return true, nil
+	}
+	return false, err
 }
 
 func (r Repo) blobs(ctx context.Context, commit string, args ...string) ([]blob, error) {
