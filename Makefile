@@ -2,14 +2,15 @@
 
 export CGO_ENABLED = 1# the grammars of the analyzer are C
 
-TAGS := netgo,osusergo
 LDFLAGS := -s -w
 ifeq ($(shell uname -s),Linux)
+# Static: what would load C libraries at run time is left to Go.
+TAGS := netgo,osusergo
 LDFLAGS += -linkmode external -extldflags -static
 endif
 # Go stamps the commit into the binaries, and fails where git refuses to tell it.
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
-GO_BUILD := go build -trimpath -buildvcs=$(BUILDVCS) -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/
+GO_BUILD := go build -trimpath -buildvcs=$(BUILDVCS) -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/
 
 FUZZTIME ?= 30s
 

@@ -15,6 +15,18 @@ func TestWithoutPostgresThePackageIsNamed(t *testing.T) {
 	}
 }
 
+func TestTheDefaultDirectoryIsTheUsersOwn(t *testing.T) {
+	state := t.TempDir()
+	t.Setenv("XDG_STATE_HOME", state)
+	want := filepath.Join(state, "integration-hub")
+	if os.Geteuid() == 0 {
+		want = "/var/lib/integration-hub" // Postgres could not enter root's home
+	}
+	if got := DefaultDataDir(); got != want {
+		t.Errorf("it is %s, want %s", got, want)
+	}
+}
+
 func TestThePostgresThatFitsTheDataIsChosen(t *testing.T) {
 	var dirs []string
 	for _, major := range []int{18, 17, 16, 12} {
