@@ -52,7 +52,7 @@ func TestHostileArchivesAreRefusedAndLeaveNothingOutside(t *testing.T) {
 	link := func(name, to string) tar.Header {
 		return tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: to}
 	}
-	small := Limits{Files: 3, Dirs: 3, Bytes: 1 << 20, FileBytes: 1 << 19, Ratio: 50}
+	small := Limits{Files: 3, Dirs: 3, Bytes: 4 << 20, FileBytes: 2 << 20, Ratio: 50}
 	sparse := archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "s", Size: 1, PAXRecords: map[string]string{"comment": "GNU"}})
 	for _, c := range []struct {
 		name string
@@ -74,8 +74,8 @@ func TestHostileArchivesAreRefusedAndLeaveNothingOutside(t *testing.T) {
 		{"directory outside", archive(t, tar.Header{Typeflag: tar.TypeDir, Name: "../a/"}), ErrInvalid},
 		{"four files", archive(t, file("a"), file("b"), file("c"), file("d")), ErrTooLarge},
 		{"deep directories", archive(t, tar.Header{Typeflag: tar.TypeDir, Name: strings.Repeat("d/", 9)}), ErrTooLarge},
-		{"one file", archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Size: 1<<19 + 1}), ErrTooLarge},
-		{"bomb", archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Size: 1 << 19}), ErrTooLarge},
+		{"one file", archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Size: 2<<20 + 1}), ErrTooLarge},
+		{"bomb", archive(t, tar.Header{Typeflag: tar.TypeReg, Name: "f", Size: 2 << 20}), ErrTooLarge},
 		{"headers without end", endlessHeaders(t), ErrTooLarge},
 		{"data after the end", append(archive(t, file("a")), 1), ErrInvalid},
 		{"no archive", []byte(strings.Repeat("x", 2048)), ErrInvalid},

@@ -31,7 +31,7 @@ type Limits struct {
 	FileBytes int64 // content of one file; default 256 MiB
 	PathBytes int64 // one path, or one link's target; default 4096
 	NameBytes int64 // all paths together; default 64 MiB
-	Ratio     int64 // expanded to compressed bytes, once FileBytes are expanded; default 200
+	Ratio     int64 // expanded to compressed bytes, once FileBytes and 1 MiB are expanded; default 200
 }
 
 func (l Limits) orDefault() Limits {

@@ -144,6 +144,7 @@ func TestEachCapNamesThePathThatPassedIt(t *testing.T) {
 		{"target", Limits{PathBytes: 4}, []file{{"l", hub.ModeLink, "abcde"}}, `"l"`, "4 bytes in the target of a link"},
 		{"name", Limits{}, []file{{strings.Repeat("n", 256), hub.ModeFile, ""}}, `"nnn`, "255 bytes in one name"},
 		{"all paths", Limits{NameBytes: 5}, []file{{"abc", hub.ModeFile, ""}, {"abd", hub.ModeFile, ""}}, `"abd"`, "5 bytes in all paths"},
+		{"one file and no ratio yet", Limits{FileBytes: 9, Ratio: 1}, []file{{"a", hub.ModeFile, "123456789"}, {"big", hub.ModeFile, "1234567890"}}, `"big"`, "9 bytes in one file"},
 		{"ratio", Limits{FileBytes: 1 << 20, Ratio: 10}, []file{
 			{"a", hub.ModeFile, strings.Repeat("0", 1<<20)}, {"b", hub.ModeFile, strings.Repeat("0", 1<<20)},
 		}, `"a"`, "10 expanded bytes to one"},

@@ -128,7 +128,7 @@ func newRatio(l Limits) *ratio { return &ratio{limits: l} }
 // some bytes, when unpacking the decompressor may have read ahead: so what was
 // packed can always be unpacked.
 func (r *ratio) check(path string) error {
-	if r.expanded > r.limits.FileBytes && r.expanded > r.limits.Ratio*r.compressed {
+	if r.expanded > max(r.limits.FileBytes, 1<<20) && r.expanded > r.limits.Ratio*r.compressed {
 		return tooLarge(path, r.limits.Ratio, "expanded bytes to one compressed byte")
 	}
 	return nil

@@ -13,10 +13,14 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"integrationhub/internal/hub"
 	"integrationhub/internal/platform"
 	"integrationhub/internal/platform/platformtest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve publishes the repositories below root with git's own HTTP server to
 // whoever has the token, or to everybody when token is empty.

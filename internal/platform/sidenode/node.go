@@ -45,7 +45,8 @@ type Node struct {
 	disk  disk
 	limit snapshot.Limits
 	log   *slog.Logger
-	slots chan struct{}
+	slots chan struct{} // one for each pack that may run
+	wait  time.Duration // for a slot
 	mux   *http.ServeMux
 }
 
@@ -72,7 +73,7 @@ func NewNode(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{
 		name: name, token: sha256.Sum256([]byte(c.Token)), disk: disk{root: root}, limit: c.Limits,
-		log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), slots: make(chan struct{}, maxPacks),
+		log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), slots: make(chan struct{}, maxPacks), wait: maxWait,
 	}
 	repo := git.Repo{Dir: dir}
 	inside, err := repo.IsWorkTree(ctx)

@@ -108,7 +108,7 @@ func (n *Node) file(w http.ResponseWriter, r *http.Request) {
 // work waits for a free slot and gives do a limited time. Sending comes after it:
 // who reads slowly keeps no slot.
 func (n *Node) work(r *http.Request, do func(context.Context) error) error {
-	wait := time.NewTimer(maxWait)
+	wait := time.NewTimer(n.wait)
 	defer wait.Stop()
 	select {
 	case n.slots <- struct{}{}:

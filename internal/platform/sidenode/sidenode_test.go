@@ -18,11 +18,15 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"integrationhub/internal/hub"
 	"integrationhub/internal/platform"
 	"integrationhub/internal/platform/platformtest"
 	"integrationhub/internal/snapshot"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // serve starts a node whose every answer is held to the description.
 func serve(t *testing.T, c Config) (*Node, platform.Target, *description) {
@@ -70,7 +74,7 @@ func ask(t *testing.T, target platform.Target, path string, change func(*http.Re
 	if change != nil {
 		change(req)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

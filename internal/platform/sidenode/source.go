@@ -158,7 +158,7 @@ func explain(res *http.Response, t platform.Target) error {
 		}
 		return r
 	}, p.Detail)
-	text := platform.Scrub(fmt.Sprintf("the node at %s says %s: %.300s", t.BaseURL, res.Status, said), t.Token)
+	text := platform.Scrub(fmt.Sprintf("the node at %s says %s %.300s", t.BaseURL, res.Status, said), t.Token)
 	switch res.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return platform.Refuse(platform.ErrDenied, "%s; store the node's token with the connection", text)
