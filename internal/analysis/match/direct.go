@@ -87,12 +87,12 @@ func (m *Matcher) sameKind(p, t *syntax.Node, env *Binding) []*Binding {
 		return m.list(templateParts(p.Kids), t.Kids, env)
 	case syntax.Args:
 		return m.arguments(p.Kids, t.Kids, env)
-	case syntax.Comprehension:
+	case syntax.Comprehension, syntax.Spread:
 		if p.Text != t.Text {
 			return nil
 		}
 		return m.list(p.Kids, t.Kids, env)
-	case syntax.Params, syntax.Tuple, syntax.List, syntax.Set, syntax.Spread:
+	case syntax.Params, syntax.Tuple, syntax.List, syntax.Set:
 		return m.list(p.Kids, t.Kids, env)
 	case syntax.Return, syntax.Throw:
 		if onlyEllipsis(p.Kids) {

@@ -195,6 +195,9 @@ func (m *Matcher) match(p, t *syntax.Node, env *Binding) []*Binding {
 }
 
 func (m *Matcher) metavar(p, t *syntax.Node, env *Binding) []*Binding {
+	if t.Type == syntax.Piece {
+		return nil
+	}
 	switch t.Kind {
 	case syntax.Args, syntax.Params, syntax.Decorators:
 		return nil

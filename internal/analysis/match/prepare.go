@@ -143,8 +143,13 @@ func (p *preparer) ellipsis(i int) {
 	case p.spread && (before == '{' || before == ',') && (after == '}' || after == ','):
 		p.out.WriteString("**")
 	}
+	statement := p.semicolons && p.lang != syntax.Python
+	if statement && after == '}' && len(p.open) > 0 && p.open[len(p.open)-1] == '{' && (before == ')' || isWord(before)) {
+		p.out.WriteString(";") // "f() ... }" on one line
+		before = ';'
+	}
 	p.out.WriteString(ellipsisName)
-	if p.semicolons && p.lang != syntax.Python && p.standsAlone(i, before, after) {
+	if statement && p.standsAlone(i, before, after) {
 		p.out.WriteString(";")
 	}
 }

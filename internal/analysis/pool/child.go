@@ -12,8 +12,6 @@ import (
 	"os/signal"
 	"path"
 	"runtime/debug"
-	"sort"
-	"strings"
 	"syscall"
 
 	"integrationhub/internal/analysis"
@@ -53,22 +51,35 @@ func Main() {
 	signal.Ignore(os.Interrupt, syscall.SIGTERM)
 	debug.SetMemoryLimit(childGoalMem)
 	debug.SetGCPercent(childGC)
-	err := limitMemory(childMemory)
-	if err == nil {
-		err = serve(os.Stdin, os.Stdout, newScan().file)
-	}
-	if err != nil {
+	if err := scanUntilDone(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(exitRefused)
 	}
 	os.Exit(0)
 }
 
+func scanUntilDone() error {
+	if err := limitMemory(childMemory); err != nil {
+		return fmt.Errorf("limit memory: %w", err)
+	}
+	s, err := newScan()
+	if err != nil {
+		return err
+	}
+	return serve(os.Stdin, os.Stdout, s.file)
+}
+
 // scanFile scans one file of an open root.
-type scanFile func(root *os.Root, path string, only []hub.Category) (analysis.FileResult, error)
+type scanFile func(root *os.Root, path string, only []hub.Category) analysis.FileResult
+
+// ready is what a child says first, so that its start costs no file its time.
+type ready struct{}
 
 // serve answers requests with one result for each path until in ends.
 func serve(in io.Reader, out io.Writer, scan scanFile) error {
+	if err := send(out, ready{}); err != nil {
+		return err
+	}
 	for {
 		var q request
 		if err := receive(in, &q); errors.Is(err, io.EOF) {
@@ -89,11 +100,7 @@ func answer(q *request, out io.Writer, scan scanFile) error {
 	}
 	defer root.Close()
 	for _, p := range q.Paths {
-		r, err := scan(root, p, q.Only)
-		if err != nil {
-			return err
-		}
-		if err := send(out, r); err != nil {
+		if err := send(out, scan(root, p, q.Only)); err != nil {
 			return err
 		}
 	}
@@ -106,41 +113,27 @@ type scan struct {
 	scanners map[string]*analysis.Scanner
 }
 
-func newScan() *scan { return &scan{scanners: map[string]*analysis.Scanner{}} }
-
-func (s *scan) file(root *os.Root, name string, only []hub.Category) (analysis.FileResult, error) {
-	scanner, err := s.scanner(only)
-	if err != nil {
-		return analysis.FileResult{}, err
-	}
-	src, size, err := read(root, name)
-	if err != nil {
-		return analysis.FileResult{Path: name, Skipped: analysis.SkipUnreadable}, nil
-	}
-	r := scanner.Scan(context.Background(), name, src)
-	r.Bytes = size
-	return r, nil
+func newScan() (*scan, error) {
+	set, err := rules.Builtin()
+	return &scan{set: set, scanners: map[string]*analysis.Scanner{}}, err
 }
 
-func (s *scan) scanner(only []hub.Category) (*analysis.Scanner, error) {
-	names := make([]string, len(only))
-	for i, c := range only {
-		names[i] = string(c)
+func (s *scan) file(root *os.Root, name string, only []hub.Category) analysis.FileResult {
+	src, size, err := read(root, name)
+	if err != nil {
+		return analysis.FileResult{Path: name, Skipped: analysis.SkipUnreadable}
 	}
-	sort.Strings(names)
-	key := strings.Join(names, ",")
-	if sc := s.scanners[key]; sc != nil {
-		return sc, nil
+	r := s.scanner(only).Scan(context.Background(), name, src)
+	r.Bytes = size
+	return r
+}
+
+func (s *scan) scanner(only []hub.Category) *analysis.Scanner {
+	key := fmt.Sprint(only)
+	if s.scanners[key] == nil {
+		s.scanners[key] = analysis.NewScanner(s.set.Only(only))
 	}
-	if s.set == nil {
-		set, err := rules.Builtin()
-		if err != nil {
-			return nil, err
-		}
-		s.set = set
-	}
-	s.scanners[key] = analysis.NewScanner(s.set.Only(only))
-	return s.scanners[key], nil
+	return s.scanners[key]
 }
 
 // read reads what Scan needs to see of a file: one byte over its limit is enough.

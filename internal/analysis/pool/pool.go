@@ -137,7 +137,7 @@ func (s *sweep) batch(ctx context.Context, c *child, from, to int) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := c.start(&s.pool.cfg); err != nil {
+		if err := c.start(ctx, &s.pool.cfg); err != nil {
 			return err
 		}
 		done, hung, err := c.ask(ctx, s.pool.cfg.Timeout, &request{Dir: s.dir, Paths: s.paths[from:to], Only: s.only}, s.results[from:to])

@@ -27,8 +27,11 @@ func TestMain(m *testing.M) {
 }
 
 func frail() {
-	s := newScan()
-	err := serve(os.Stdin, os.Stdout, func(root *os.Root, name string, only []hub.Category) (analysis.FileResult, error) {
+	s, err := newScan()
+	if err != nil {
+		os.Exit(exitRefused)
+	}
+	err = serve(os.Stdin, os.Stdout, func(root *os.Root, name string, only []hub.Category) analysis.FileResult {
 		switch filepath.Base(name) {
 		case "crash.go":
 			_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
@@ -130,7 +133,7 @@ func TestACrashAndAHangCostOneFileEach(t *testing.T) {
 	files["crash.go"], files["hang.go"] = slow, slow
 	paths = append(paths[:7], append([]string{"crash.go", "hang.go"}, paths[7:]...)...)
 	root := tree(t, files)
-	p := newPool(t, Config{Size: 1, Timeout: time.Second})
+	p := newPool(t, Config{Size: 1, Timeout: 4 * time.Second})
 	(<-p.slots).stop()
 	p.slots <- &child{name: childName + "-frail"}
 	rs, err := p.Scan(context.Background(), root, paths, nil)

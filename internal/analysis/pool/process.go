@@ -14,8 +14,10 @@ import (
 	"integrationhub/internal/analysis"
 )
 
-// stopGrace is how long a child that has nothing to do gets to see its input end.
-const stopGrace = time.Second
+const (
+	startTimeout = 30 * time.Second // until a child has its rules compiled
+	stopGrace    = time.Second      // for a child that has nothing to do to see its input end
+)
 
 // child is one scanning process, or the place for one. One goroutine at a time
 // uses it.
@@ -27,11 +29,28 @@ type child struct {
 	name string // what the process is called; empty means childName
 }
 
-// start makes sure that the process runs.
-func (c *child) start(cfg *Config) error {
+// start makes sure that the process runs and is ready.
+func (c *child) start(ctx context.Context, cfg *Config) error {
 	if c.cmd != nil {
 		return nil
 	}
+	if err := c.launch(cfg); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	cmd := c.cmd
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
+	if err := receive(c.out, &ready{}); err != nil {
+		if stopped := c.stop(); stopped != nil {
+			err = stopped
+		}
+		return fmt.Errorf("start scanning process: %w", err)
+	}
+	return nil
+}
+
+func (c *child) launch(cfg *Config) error {
 	c.said = tail{}
 	if c.name == "" {
 		c.name = childName
@@ -112,7 +131,7 @@ func (c *child) stop() error {
 // refusedError is what a child said that cannot scan at all, whatever the file.
 type refusedError struct{ said string }
 
-func (e *refusedError) Error() string { return "scanning process: " + e.said }
+func (e *refusedError) Error() string { return e.said }
 
 // tail keeps the last bytes that a child wrote to its standard error.
 type tail []byte

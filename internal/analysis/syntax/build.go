@@ -28,7 +28,7 @@ func other(c *conv, i ref) *Node {
 	n := c.make(Other, i, c.kidsOf(i)...)
 	n.Type = c.kind(i)
 	if len(n.Kids) == 0 {
-		n.Text = c.text(i)
+		n.Text = strings.TrimRight(c.text(i), "; \t\r\n")
 	}
 	return n
 }
@@ -240,7 +240,7 @@ func unary(operand string) build {
 // operator is the token in the named field, or else the first anonymous kid.
 func (c *conv) operator(i ref, name string) string {
 	for j := c.first(i); j != none; j = c.sibling(i, j) {
-		if c.fields[c.raw[j].field] == name {
+		if name != "" && c.fields[c.raw[j].field] == name {
 			return c.text(j)
 		}
 	}
@@ -354,7 +354,7 @@ func caseOf(values ...string) build {
 		for _, j := range c.namedKids(i) {
 			for _, v := range values {
 				if c.fields[c.raw[j].field] == v {
-					vs = flatten(vs, c.node(j))
+					vs = elements(vs, c.node(j))
 					continue kids
 				}
 			}
@@ -370,6 +370,14 @@ func caseOf(values ...string) build {
 		}
 		return n
 	}
+}
+
+// elements appends n, or what a list without brackets lists.
+func elements(out []*Node, n *Node) []*Node {
+	if n != nil && n.Kind == Tuple {
+		return append(out, n.Kids...)
+	}
+	return flatten(out, n)
 }
 
 func pair(c *conv, i ref) *Node {

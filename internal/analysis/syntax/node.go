@@ -64,6 +64,9 @@ const (
 	kindsLength // not a kind
 )
 
+// Piece is the Type of a String that is the text between the values of a Template.
+const Piece = "piece"
+
 // Flags are what a node has or has not, and patterns may ask for.
 type Flags uint8
 

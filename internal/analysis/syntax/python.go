@@ -10,7 +10,7 @@ func pythonBuilds() map[string]build {
 		"assignment": assign, "augmented_assignment": augAssign, "named_expression": fields(Assign, "name", "value"),
 		"call": call, "argument_list": all(Args), "keyword_argument": fields(Keyword, "name", "value"),
 		"attribute": fields(Member, "object", "attribute"), "dotted_name": pyDotted, "subscript": pyIndex,
-		"list_splat": all(Spread), "dictionary_splat": all(Spread),
+		"list_splat": pyStar, "dictionary_splat": pyStar,
 		"list_splat_pattern": pyStar, "dictionary_splat_pattern": pyStar,
 		"string": pyString, "concatenated_string": pyStrings,
 		"binary_operator": binary, "boolean_operator": binary, "comparison_operator": pyCompare,
@@ -91,7 +91,7 @@ func pyString(c *conv, i ref) *Node {
 // piece is the text of a Template between two offsets.
 func (c *conv) piece(i ref, from, to uint32) *Node {
 	n := c.make(String, i)
-	n.Start, n.End, n.Text = int(from), int(to), c.src[from:to]
+	n.Type, n.Start, n.End, n.Text = Piece, int(from), int(to), c.src[from:to]
 	return n
 }
 

@@ -6,7 +6,7 @@ import "strings"
 // never looked up.
 func scriptBuilds() map[string]build {
 	b := map[string]build{
-		"program": all(Block), "statement_block": all(Block), "class_body": all(Block), "interface_body": all(Block),
+		"program": all(Block), "statement_block": all(Block), "class_body": jsClassBody, "interface_body": all(Block),
 		"object_type": all(Object), "empty_statement": drop, "hash_bang_line": drop,
 		"expression_statement": statement, "parenthesized_expression": unwrap, "sequence_expression": all(Tuple),
 		"type_annotation": unwrap, "as_expression": unwrap, "satisfies_expression": unwrap,
@@ -159,6 +159,26 @@ func jsClass(flags Flags) build {
 		n.Flags = flags
 		return n
 	}
+}
+
+// jsClassBody hands decorators to the method behind them: the grammars disagree
+// on whether they are its own.
+func jsClassBody(c *conv, i ref) *Node {
+	var out []*Node
+	var decorators []ref
+	for _, j := range c.namedKids(i) {
+		if c.kind(j) == "decorator" {
+			decorators = append(decorators, j)
+			continue
+		}
+		n := c.node(j)
+		if n != nil && n.Kind == Func && n.Kids[0] == nil && len(decorators) > 0 {
+			n.Kids[0] = c.decorators(decorators, i)
+			n.Start = n.Kids[0].Start
+		}
+		out, decorators = flatten(out, n), nil
+	}
+	return c.make(Block, i, out...)
 }
 
 // heritage lists what a class extends and implements.
