@@ -98,18 +98,19 @@ func tenths(c hub.Confidence) int64 {
 	return 3
 }
 
-// ceiling is the most that a dimension may reach with a finding of this severity,
-// in tenths of a point.
+// ceiling is the most that a dimension may reach with a finding of this severity, in
+// tenths of a point: the top of the grade (B, C, D, E) that SonarSource's ratings of
+// security and reliability give for the worst of that severity.
 func ceiling(s hub.Severity) int {
 	switch s {
 	case hub.SeverityCritical:
 		return 200
 	case hub.SeverityHigh:
-		return 500
+		return 400
 	case hub.SeverityMedium:
-		return 750
+		return 600
 	case hub.SeverityLow:
-		return 900
+		return 800
 	}
 	return full
 }

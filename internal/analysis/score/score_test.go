@@ -105,15 +105,15 @@ func TestTheExampleOfTheDocumentation(t *testing.T) {
 		{Category: hub.Style, Severity: hub.SeverityInfo, Confidence: hub.ConfidenceHigh, Effort: 1},
 	}, 120)
 	want := []score.Dimension{
-		{Category: hub.Security, Weight: 30, Findings: 1, Debt: 120, Budget: 36000, Cap: 500, Points: 500},
-		{Category: hub.Reliability, Weight: 25, Findings: 1, Debt: 50, Budget: 36000, Cap: 750, Points: 750},
+		{Category: hub.Security, Weight: 30, Findings: 1, Debt: 120, Budget: 36000, Cap: 400, Points: 400},
+		{Category: hub.Reliability, Weight: 25, Findings: 1, Debt: 50, Budget: 36000, Cap: 600, Points: 600},
 		{Category: hub.Performance, Weight: 15, Budget: 36000, Cap: 1000, Points: 1000},
 		{Category: hub.Quality, Weight: 15, Findings: 2, Debt: 1980, Budget: 36000, Cap: 1000, Points: 780},
 		{Category: hub.Architecture, Weight: 10, Budget: 36000, Cap: 1000, Points: 1000},
 		{Category: hub.Style, Weight: 5, Findings: 1, Debt: 10, Budget: 36000, Cap: 1000, Points: 998},
 	}
-	if s.Value != 75 || s.Risk != hub.RiskMedium {
-		t.Errorf("got %d %s, want 75 MEDIUM", s.Value, s.Risk)
+	if s.Value != 68 || s.Risk != hub.RiskMedium {
+		t.Errorf("got %d %s, want 68 MEDIUM", s.Value, s.Risk)
 	}
 	if !reflect.DeepEqual(s.Dimensions, want) {
 		t.Errorf("got  %+v\nwant %+v", s.Dimensions, want)

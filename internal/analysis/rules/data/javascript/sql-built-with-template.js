@@ -1,3 +1,5 @@
+const OPEN_STATE = "open";
+
 async function byName(db, name) {
   // ruleid: javascript.security.sql-built-with-template
   const { rows } = await db.query(`SELECT id FROM customers WHERE name = '${name}'`);
@@ -25,6 +27,11 @@ function bound(db, name) {
 function table(db, schema, id) {
   // ok: javascript.security.sql-built-with-template
   return db.query(`SELECT id FROM ${schema}.orders WHERE id = $1`, [id]);
+}
+
+function constant(db) {
+  // ok: javascript.security.sql-built-with-template
+  return db.query(`SELECT id FROM orders WHERE state = '${OPEN_STATE}'`);
 }
 
 function tagged(sql, name) {

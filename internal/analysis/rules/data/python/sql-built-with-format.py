@@ -34,6 +34,14 @@ def many(cur, ids):
     cur.execute(f"SELECT id FROM orders WHERE id IN ({marks})", ids)
 
 
+LIMIT_STATE = "open"
+
+
+def constant(cur):
+    # ok: python.security.sql-built-with-format
+    cur.execute(f"SELECT id FROM orders WHERE state = '{LIMIT_STATE}'")
+
+
 def log(out, name):
     # ok: python.security.sql-built-with-format
     out.write(f"SELECT id FROM customers WHERE name = '{name}'")
