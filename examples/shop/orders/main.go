@@ -26,11 +26,17 @@ func run(log *slog.Logger) error {
 	}
 	defer db.Close()
 
-	shop := &Shop{store: &Store{db: db}, rates: NewRates(os.Getenv("ORDERS_RATES_URL")), log: log}
+	shop := &Shop{
+		store:    &Store{db: db},
+		rates:    NewRates(os.Getenv("ORDERS_RATES_URL")),
+		invoices: os.Getenv("ORDERS_INVOICES"),
+		log:      log,
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /orders", shop.create)
 	mux.HandleFunc("GET /orders", shop.search)
 	mux.HandleFunc("GET /orders/{id}/receipt", shop.receipt)
+	mux.HandleFunc("GET /orders/{id}/invoice", shop.invoice)
 	return http.ListenAndServe(os.Getenv("ORDERS_LISTEN"), timed(log, mux))
 }
 

@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -14,9 +17,10 @@ const maxOrder = 64 << 10
 
 // Shop answers the HTTP requests about orders.
 type Shop struct {
-	store *Store
-	rates *Rates
-	log   *slog.Logger
+	store    *Store
+	rates    *Rates
+	invoices string // the folder that the worker writes invoices into
+	log      *slog.Logger
 }
 
 func (s *Shop) create(w http.ResponseWriter, r *http.Request) {
@@ -74,6 +78,19 @@ func (s *Shop) receipt(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "Wrapped as a gift, prices are not shown to the receiver.")
 	}
 	fmt.Fprintf(w, "%-46s %8.2f %s\n", "Total", float64(order.Total)/100, order.Currency)
+}
+
+func (s *Shop) invoice(w http.ResponseWriter, r *http.Request) {
+	f, err := os.Open(filepath.Join(s.invoices, r.PathValue("id")+".pdf"))
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	defer f.Close()
+	w.Header().Set("Content-Type", "application/pdf")
+	if _, err := io.Copy(w, f); err != nil {
+		s.log.Warn("invoice answer cut short", "error", err)
+	}
 }
 
 func (s *Shop) fail(w http.ResponseWriter, doing string, err error) {
