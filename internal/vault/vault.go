@@ -16,7 +16,7 @@ import (
 const (
 	keySize  = 32      // bytes: AES-256
 	maxPlain = 1 << 16 // bytes of one credential, large enough for an SSH key or a certificate chain
-	keyNames = "HUB_SECRET_KEY"
+	variable = "HUB_SECRET_KEY"
 	remedy   = "make one with: openssl rand -base64 32"
 )
 
@@ -24,7 +24,7 @@ const (
 var encoding = base64.RawURLEncoding.Strict()
 
 // ErrUnknownKey says that none of the keys sealed this value.
-var ErrUnknownKey = errors.New("vault: sealed with a key that " + keyNames + " does not hold")
+var ErrUnknownKey = errors.New("vault: sealed with a key that " + variable + " does not hold")
 
 // Sealer seals with one key and opens with any of several, so that a key can be
 // replaced: put the new one first, seal everything again, drop the old one.
@@ -42,15 +42,15 @@ func NewSealer(keys string) (*Sealer, error) {
 	for i, text := range strings.Split(keys, ",") {
 		key, err := parseKey(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: key %d %w; %s", keyNames, i+1, err, remedy)
+			return nil, fmt.Errorf("%s: key %d %w; %s", variable, i+1, err, remedy)
 		}
 		block, err := aes.NewCipher(key)
 		if err != nil {
-			return nil, fmt.Errorf("%s: key %d: %w", keyNames, i+1, err)
+			return nil, fmt.Errorf("%s: key %d: %w", variable, i+1, err)
 		}
 		aead, err := cipher.NewGCMWithRandomNonce(block)
 		if err != nil {
-			return nil, fmt.Errorf("%s: key %d: %w", keyNames, i+1, err)
+			return nil, fmt.Errorf("%s: key %d: %w", variable, i+1, err)
 		}
 		id := keyID(key)
 		if s.current == "" {
