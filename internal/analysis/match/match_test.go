@@ -72,6 +72,8 @@ func TestPatternsFindTheCodeThatTheyShow(t *testing.T) {
 		{python, "a()\n...\nb()", "a()\nif x:\n  b()\n", "[a()\nif x:\n  b()]"},
 		{python, "a()\nb()", "a()\nc()\nb()", ""},
 		{python, "try:\n  ...\nexcept:\n  ...", "try:\n  a\nexcept:\n  b\ntry:\n  a\nexcept E:\n  b", "[try:\n  a\nexcept:\n  b]"},
+		{python, "def $X():\n  a()", "def f():\n  a()\n  b()\ndef g():\n  a()", "[def g():\n  a()] X=g"},
+		{python, "f(..., $...X)", "f()", "[f()] X="},
 		{python, "with open(...) as $X:\n  ...", "with open(a) as f:\n  g", "[with open(a) as f:\n  g] X=f"},
 		{golang, "$X, err := $F(...)\n...\nreturn err", "package a\nfunc f() error { v, err := g(1); use(v); return err }", "[v, err := g(1); use(v); return err] X=v"},
 		{golang, "for ... { ... defer $X(...) ... }", "package a\nfunc f() { for range x { g(); defer h() }; defer i() }", "[for range x { g(); defer h() }] X=h"},

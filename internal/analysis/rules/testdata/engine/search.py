@@ -45,3 +45,8 @@ cmd = build(1)
 run(cmd)
 # ok: symbolic
 run(name)
+
+# ok: kinds
+outer(inner())
+# ruleid: kinds
+inner(outer())

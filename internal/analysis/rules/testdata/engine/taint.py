@@ -5,6 +5,8 @@ def straight():
     sink(b)
     # ok: taint
     sink(clean(b))
+    # ok: taint
+    clean(sink(a))
     a = b = "fixed"
     # ok: taint
     sink(a, "x")
