@@ -23,21 +23,27 @@ type disk struct {
 	repo *git.Repo // nil for a folder without git
 }
 
-// pack writes every file and link to w, in order of path.
+// pack writes every file and link to w.
 func (d disk) pack(ctx context.Context, w *snapshot.Writer) error {
-	paths, err := d.paths(ctx)
+	plain := map[string]bool{}
+	add := func(p string) error {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		return d.read(p, plain, func(e hub.Entry, content io.Reader) error {
+			return w.Add(e.Path, e.Mode, e.Size, content)
+		})
+	}
+	if d.repo == nil {
+		return d.walk(add)
+	}
+	paths, err := d.repo.WorkFiles(ctx)
 	if err != nil {
 		return err
 	}
-	plain := map[string]bool{}
-	for _, p := range paths {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		err := d.read(p, plain, func(e hub.Entry, content io.Reader) error {
-			return w.Add(e.Path, e.Mode, e.Size, content)
-		})
-		if err != nil {
+	slices.Sort(paths) // git lists what it tracks after the rest
+	for _, p := range slices.Compact(paths) {
+		if err := add(p); err != nil {
 			return err
 		}
 	}
@@ -55,29 +61,10 @@ func (d disk) file(ctx context.Context, p string, use func(hub.Entry, io.Reader)
 	return d.read(p, map[string]bool{}, use)
 }
 
-// paths is sorted and holds no path twice.
-func (d disk) paths(ctx context.Context) ([]string, error) {
-	var paths []string
-	var err error
-	if d.repo != nil {
-		paths, err = d.repo.WorkFiles(ctx)
-	} else {
-		paths, err = d.walk(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	slices.Sort(paths)
-	return slices.Compact(paths), nil
-}
-
-// walk lists a folder without git. Whatever is called .git is passed over at every level.
-func (d disk) walk(ctx context.Context) ([]string, error) {
-	var paths []string
-	err := fs.WalkDir(d.root.FS(), ".", func(p string, entry fs.DirEntry, err error) error {
+// walk visits a folder without git. Whatever is called .git is passed over at every level.
+func (d disk) walk(visit func(path string) error) error {
+	return fs.WalkDir(d.root.FS(), ".", func(p string, entry fs.DirEntry, err error) error {
 		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
 		case errors.Is(err, fs.ErrNotExist) && p != ".":
 			return nil // gone since its directory was read
 		case err != nil:
@@ -87,10 +74,8 @@ func (d disk) walk(ctx context.Context) ([]string, error) {
 		case strings.EqualFold(path.Base(p), ".git") || entry.IsDir():
 			return nil
 		}
-		paths = append(paths, p)
-		return nil
+		return visit(p)
 	})
-	return paths, err
 }
 
 // read hands one file or link to use. What is neither, what is gone and what lies
