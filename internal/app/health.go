@@ -16,6 +16,15 @@ type Health struct {
 	ready atomic.Pointer[func(context.Context) error]
 }
 
+// NewHealth makes a Health; with nil it is not ready before Set.
+func NewHealth(ready func(context.Context) error) *Health {
+	h := &Health{}
+	if ready != nil {
+		h.Set(ready)
+	}
+	return h
+}
+
 // Set says what tells whether the process is ready; before that it is not.
 func (h *Health) Set(ready func(context.Context) error) { h.ready.Store(&ready) }
 

@@ -75,7 +75,7 @@ func Report(name string, err error) int {
 
 func serve(ctx context.Context, name string, cfg Config, f func(ctx context.Context, p *Process) error) error {
 	log := cfg.Logger(os.Stderr).With("worker", name)
-	health := &Health{}
+	health := NewHealth(nil)
 	if cfg.HealthAddr != "" {
 		stop, err := health.Serve(cfg.HealthAddr)
 		if err != nil {
@@ -141,7 +141,7 @@ func (p *Process) Ready(ctx context.Context) error {
 
 // WaitReady waits until an orchestrator has made schema and streams.
 func (p *Process) WaitReady(ctx context.Context) error {
-	return retry(ctx, p.Log, "schema and streams", func() error { return p.Ready(ctx) })
+	return p.Retry(ctx, "schema and streams", p.Ready)
 }
 
 // Work runs the handlers of one worker until ctx ends, then drains.
@@ -174,6 +174,12 @@ func defaultJobs(worker string) int {
 		return 4
 	}
 	return 2
+}
+
+// Retry calls f with backoff until it succeeds or ctx ends: what it waits for may
+// be starting.
+func (p *Process) Retry(ctx context.Context, what string, f func(context.Context) error) error {
+	return retry(ctx, p.Log, what, func() error { return f(ctx) })
 }
 
 func retry(ctx context.Context, log *slog.Logger, what string, f func() error) error {

@@ -3,8 +3,8 @@ package bus
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"slices"
@@ -233,4 +233,4 @@ func (b *Bus) EventBacklog(ctx context.Context) (float64, error) {
 }
 
 // ErrNotFound says that an object is not in the bucket.
-var ErrNotFound = errors.New("not in the Object Store")
+var ErrNotFound = fmt.Errorf("not in the Object Store: %w", fs.ErrNotExist)

@@ -142,3 +142,12 @@ func (o *Orchestrator) Recover(ctx context.Context, prefix string) error {
 	o.bus.PostJobs(jobs)
 	return nil
 }
+
+// Setup brings schema and streams to this program's version. Only orchestrators
+// do that; workers wait for it.
+func (o *Orchestrator) Setup(ctx context.Context) error {
+	if err := o.store.Migrate(ctx); err != nil {
+		return err
+	}
+	return o.bus.Ensure(ctx)
+}

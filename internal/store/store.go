@@ -18,9 +18,9 @@ var ErrNotFound = errors.New("not found")
 
 // Store is a ledger: one schema of one database.
 type Store struct {
-	pool   *pgxpool.Pool
-	fast   *pgxpool.Pool
-	schema string
+	cfg  Config
+	pool *pgxpool.Pool
+	fast *pgxpool.Pool
 }
 
 // Config says which database to use.
@@ -50,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	params["statement_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
 	params["idle_in_transaction_session_timeout"] = fmt.Sprint(statementTimeout.Milliseconds())
 	params["application_name"] = "integration-hub"
-	s := &Store{schema: cfg.Namespace}
+	s := &Store{cfg: cfg}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, pc); err != nil {
 		return nil, fmt.Errorf("connect to Postgres: %w", err)
 	}
@@ -74,6 +74,9 @@ func (s *Store) Close() {
 	s.fast.Close()
 }
 
+// Migrate brings the schema to this program's version.
+func (s *Store) Migrate(ctx context.Context) error { return Migrate(ctx, s.cfg.URL, s.cfg.Namespace) }
+
 // Ready reports why the store cannot be used now, or nil.
 func (s *Store) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -83,7 +86,7 @@ func (s *Store) Ready(ctx context.Context) error {
 		return fmt.Errorf("postgres: %w", err)
 	}
 	if want := latest(); got != want {
-		return fmt.Errorf("postgres: schema %s has version %d, this program needs %d; run the orchestrator of the same version", s.schema, got, want)
+		return fmt.Errorf("postgres: schema %s has version %d, this program needs %d; run the orchestrator of the same version", s.cfg.Namespace, got, want)
 	}
 	return nil
 }

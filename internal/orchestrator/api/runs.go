@@ -115,7 +115,7 @@ func (a *API) find(ctx context.Context, id string) (run.Run, error) {
 }
 
 type findingsInput struct {
-	runPath
+	ID       string `path:"id" doc:"id of the run" maxLength:"40"`
 	Severity string `query:"severity" enum:"CRITICAL,HIGH,MEDIUM,LOW,INFO"`
 	Category string `query:"category" enum:"SECURITY,PERFORMANCE,QUALITY,STYLE,ARCHITECTURE,RELIABILITY"`
 	After    string `query:"after" doc:"the next page: the value of next of this one" pattern:"^[0-9]{1,9}$"`

@@ -60,17 +60,13 @@ const insertSQL = `INSERT INTO deployment (id, run, strategy, status, base_commi
 ON CONFLICT (id) DO UPDATE SET status = excluded.status, base_commit = excluded.base_commit, changes = excluded.changes, proof = excluded.proof, diff = excluded.diff, created_at = now()`
 
 // Replace queues a deployment instead of an earlier preparation of the same one.
-func Replace(b *store.Batch, d Deployment) error {
-	if d.Changes == nil {
-		d.Changes = []hub.Change{}
-	}
-	changes, err := json.Marshal(d.Changes)
+func Replace(b *store.Batch, d Deployment) {
+	changes, err := json.Marshal(append([]hub.Change{}, d.Changes...))
 	if err != nil {
-		return fmt.Errorf("encode changes of %s: %w", d.ID, err)
+		panic(fmt.Sprintf("encode changes of %s: %v", d.ID, err)) // a hub.Change always can be
 	}
 	b.Queue(insertSQL, d.ID, d.Run, string(d.Strategy), string(d.Status), d.Base, changes, []byte(d.Proof), []byte(d.Diff))
 	b.Queue(`DELETE FROM deployment_file WHERE deployment = $1`, d.ID)
-	return nil
 }
 
 const getSQL = `SELECT id, run, strategy, status, base_commit, changes, proof, diff, created_at FROM deployment WHERE run = $1 ORDER BY created_at DESC LIMIT 1`
@@ -94,24 +90,40 @@ const chunkSQL = `INSERT INTO chunk (hash, bytes) VALUES ($1, $2) ON CONFLICT (h
 
 const fileSQL = `INSERT INTO deployment_file (deployment, path, side, mode, hash, size, chunks) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
-// Keep queues one file of a deployment, in chunks under their own hashes:
-// content that is kept already is not kept twice.
-func Keep(b *store.Batch, deployment string, side Side, f File) error {
+// Packed is a file that is ready to be kept.
+type Packed struct {
+	deployment string
+	side       Side
+	file       File
+	hashes     []string
+	chunks     [][]byte
+}
+
+// Pack compresses a file in chunks under their own hashes: content that is kept
+// already is not kept twice.
+func Pack(deployment string, side Side, f File) (Packed, error) {
+	p := Packed{deployment: deployment, side: side, file: f, hashes: []string{}}
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
-		return fmt.Errorf("keep %s: %w", f.Path, err)
+		return p, fmt.Errorf("pack %s: %w", f.Path, err)
 	}
 	defer enc.Close()
-	hashes := []string{}
 	for rest := f.Content; len(rest) > 0; {
 		part := rest[:min(chunkSize, len(rest))]
 		rest = rest[len(part):]
 		sum := sha256.Sum256(part)
-		hashes = append(hashes, hex.EncodeToString(sum[:]))
-		b.Queue(chunkSQL, hashes[len(hashes)-1], enc.EncodeAll(part, nil))
+		p.hashes = append(p.hashes, hex.EncodeToString(sum[:]))
+		p.chunks = append(p.chunks, enc.EncodeAll(part, nil))
 	}
-	b.Queue(fileSQL, deployment, f.Path, string(side), f.Mode, hub.BlobHash(f.Content), len(f.Content), hashes)
-	return nil
+	return p, nil
+}
+
+// Queue queues a packed file.
+func (p Packed) Queue(b *store.Batch) {
+	for i, h := range p.hashes {
+		b.Queue(chunkSQL, h, p.chunks[i])
+	}
+	b.Queue(fileSQL, p.deployment, p.file.Path, string(p.side), p.file.Mode, hub.BlobHash(p.file.Content), len(p.file.Content), p.hashes)
 }
 
 type kept struct {
