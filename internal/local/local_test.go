@@ -169,6 +169,32 @@ func TestAKilledPostgresIsStartedAgain(t *testing.T) {
 	shut(t, l)
 }
 
+func TestAStrangerWithTheProcessIdOfADeadPostgresIsLeftAlone(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("Postgres sees through this when the stranger is root's")
+	}
+	dir := hubtest.DataDir(t)
+	shut(t, open(t, dir))
+	stranger := exec.Command("sleep", "60")
+	if err := stranger.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Wait()
+	defer stranger.Process.Kill()
+	pidFile := filepath.Join(dir, "postgres", "postmaster.pid")
+	lines := fmt.Sprintf("%d\n%s\n1\n5432\n%s\n\n\nready\n", stranger.Process.Pid, filepath.Dir(pidFile), filepath.Join(dir, "run"))
+	if err := os.WriteFile(pidFile, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := local.Open(t.Context(), local.Config{DataDir: dir, Postgres: true})
+	if err == nil || !strings.Contains(err.Error(), "remove "+pidFile) {
+		t.Errorf("the error is %v", err)
+	}
+	if err := stranger.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the stranger was ended: %v", err)
+	}
+}
+
 func TestCtrlCReachesTheHubAndNotItsPostgres(t *testing.T) {
 	dir := hubtest.DataDir(t)
 	hub := holder(t, dir) // leads a process group of its own, and ignores SIGINT
@@ -308,7 +334,7 @@ func TestRootIsToldOfADirectoryThatPostgresCannotReach(t *testing.T) {
 	}
 }
 
-func TestAnOrdinaryUserGetsAllThisToo(t *testing.T) {
+func TestAnOrdinaryUserGetsTheSame(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the other tests run as an ordinary user already")
 	}
@@ -325,7 +351,9 @@ func TestAnOrdinaryUserGetsAllThisToo(t *testing.T) {
 	if err := os.WriteFile(exe, program, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe, "-test.v", "-test.timeout=5m")
+	// Those where it matters who Postgres runs as.
+	cmd := exec.CommandContext(t.Context(), exe, "-test.v", "-test.timeout=5m",
+		"-test.run=Restart|Private|Killed|Stranger|Second|Elsewhere|Default")
 	cmd.Dir = "/"
 	cmd.Env = []string{"TMPDIR=" + dir, "PATH=" + os.Getenv("PATH"), "HOME=" + dir}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}

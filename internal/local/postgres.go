@@ -23,7 +23,7 @@ const (
 	startWait = 2 * time.Minute
 	// busyWait bounds how long a start waits for what an earlier Postgres left
 	// behind: its backends notice its death within seconds.
-	busyWait = 20 * time.Second
+	busyWait = 10 * time.Second
 	// restartPause keeps a Postgres that dies at once from burning the processor.
 	restartPause = time.Second
 	pollPause    = 10 * time.Millisecond
