@@ -35,6 +35,9 @@ type Config struct {
 	DataDir       string        `env:"HUB_DATA_DIR"`
 	PostgresBin   string        `env:"HUB_PG_BIN"`
 	WorkDir       string        `env:"HUB_WORK_DIR"`
+	GitToken      string        `env:"HUB_GIT_TOKEN"`
+	NodeToken     string        `env:"HUB_NODE_TOKEN"`
+	NoColor       string        `env:"NO_COLOR"`
 	LogLevel      slog.Level    `env:"HUB_LOG_LEVEL" envDefault:"INFO"`
 	LogFormat     string        `env:"HUB_LOG_FORMAT" envDefault:"auto"`
 }
@@ -111,6 +114,9 @@ HUB_WORKER_DRAIN        how long running jobs may go on after SIGTERM (25s)
 HUB_DATA_DIR            data directory of the embedded services
 HUB_PG_BIN              directory of postgres and initdb
 HUB_WORK_DIR            where snapshots are unpacked (the system's temporary directory)
+HUB_GIT_TOKEN           credential of the URL of hub run
+HUB_NODE_TOKEN          bearer token of hub node serve
+NO_COLOR                when set, reports have no colours
 HUB_LOG_LEVEL           DEBUG, INFO, WARN or ERROR (INFO)
 HUB_LOG_FORMAT          auto, text or json (auto)`)
 }

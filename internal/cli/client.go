@@ -13,7 +13,6 @@ import (
 	"integrationhub/internal/hub"
 	"integrationhub/internal/local"
 	"integrationhub/internal/orchestrator/api"
-	"integrationhub/internal/store/job"
 )
 
 // client speaks to a hub.
@@ -176,9 +175,9 @@ func (c *client) findings(ctx context.Context, id string) ([]hub.Finding, error)
 	}
 }
 
-func (c *client) jobs(ctx context.Context, id string) ([]job.State, error) {
+func (c *client) jobs(ctx context.Context, id string) ([]api.Job, error) {
 	var t struct {
-		Jobs []job.State `json:"jobs"`
+		Jobs []api.Job `json:"jobs"`
 	}
 	err := c.call(ctx, http.MethodGet, "/api/v1/runs/"+id+"/timeline", "", nil, &t)
 	return t.Jobs, err

@@ -27,12 +27,16 @@ work tree with its uncommitted changes, less what .gitignore names, or a plain
 folder. A hub reaches it through a connection of kind sidenode.`,
 		Example: `  hub node serve . --listen 127.0.0.1:8090 --token "$(openssl rand -hex 16)"`,
 		RunE: func(c *cobra.Command, args []string) error {
+			cfg, err := app.Load()
+			if err != nil {
+				return err
+			}
 			door, err := net.Listen("tcp", listen)
 			if err != nil {
 				return &app.UsageError{Err: fmt.Errorf("listen: %w; choose another address with --listen", err)}
 			}
 			if token == "" {
-				token = os.Getenv("HUB_NODE_TOKEN")
+				token = cfg.NodeToken
 			}
 			if token == "" {
 				token = newToken()

@@ -9,7 +9,7 @@ import (
 
 	"integrationhub/internal/hub"
 	"integrationhub/internal/message"
-	"integrationhub/internal/store/job"
+	"integrationhub/internal/orchestrator/api"
 )
 
 // progress tells on a terminal what the jobs of a run do; elsewhere it is silent.
@@ -38,7 +38,7 @@ func verb(k message.Kind) string {
 	return string(k)
 }
 
-func (p *progress) jobs(all []job.State) {
+func (p *progress) jobs(all []api.Job) {
 	for _, j := range all {
 		if j.Status.Ended() && !p.ended[j.ID] {
 			p.ended[j.ID] = true

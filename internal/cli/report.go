@@ -15,7 +15,6 @@ import (
 	"integrationhub/internal/app"
 	"integrationhub/internal/hub"
 	"integrationhub/internal/orchestrator/api"
-	"integrationhub/internal/store/deployment"
 )
 
 // result is an ended run with its findings, worst first.
@@ -47,11 +46,11 @@ func (r *result) verdict(gate hub.Severity) error {
 	return &exitError{app.ExitGate, fmt.Errorf("gate failed: %d findings of severity %s or worse", n, gate)}
 }
 
-func (o *runOptions) report(c *cobra.Command, r *result) (err error) {
+func (o *runOptions) report(c *cobra.Command, cfg app.Config, r *result) (err error) {
 	out := c.OutOrStdout()
 	colour := false
 	if f, ok := out.(*os.File); ok {
-		colour = term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == ""
+		colour = term.IsTerminal(int(f.Fd())) && cfg.NoColor == ""
 	}
 	if o.output != "" {
 		f, err := os.Create(o.output)
@@ -94,12 +93,12 @@ type jsonAnalysis struct {
 }
 
 type jsonDeployment struct {
-	ID       string            `json:"id"`
-	Strategy hub.Strategy      `json:"strategy"`
-	Status   deployment.Status `json:"status"`
-	Changes  []hub.Change      `json:"changes"`
-	Proof    json.RawMessage   `json:"proof"`
-	Diff     string            `json:"diff"`
+	ID       string          `json:"id"`
+	Strategy hub.Strategy    `json:"strategy"`
+	Status   string          `json:"status"`
+	Changes  []hub.Change    `json:"changes"`
+	Proof    json.RawMessage `json:"proof"`
+	Diff     string          `json:"diff"`
 }
 
 func writeJSON(w io.Writer, r *result) error {
@@ -112,7 +111,7 @@ func writeJSON(w io.Writer, r *result) error {
 		out.Analysis = &jsonAnalysis{Analysis: *r.Analysis, Findings: append([]hub.Finding{}, r.findings...)}
 	}
 	if d := r.Deployment; d != nil {
-		out.Deployment = &jsonDeployment{ID: d.ID, Strategy: d.Strategy, Status: d.Status, Changes: d.Changes, Proof: d.Proof, Diff: d.Diff}
+		out.Deployment = &jsonDeployment{ID: d.ID, Strategy: d.Strategy, Status: string(d.Status), Changes: d.Changes, Proof: d.Proof, Diff: d.Diff}
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

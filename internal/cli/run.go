@@ -67,7 +67,7 @@ func (o *runOptions) check() (err error) {
 		return usage("ref", err)
 	}
 	o.target.Ref = o.ref
-	if hub.CheckCommit(o.ref) == nil && o.ref != "" {
+	if hub.IsCommitID(o.ref) {
 		o.target.Ref, o.target.Commit = "", o.ref
 	}
 	if o.target.Strategy, err = hub.ParseStrategy(o.strategy); err != nil {
@@ -106,7 +106,7 @@ func run(c *cobra.Command, what string, o *runOptions) error {
 		return err
 	}
 	dataDir(&cfg, o.dataDir)
-	src, err := newSource(c.Context(), what, o.nodeListen)
+	src, err := newSource(c.Context(), what, o.nodeListen, cfg.GitToken)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func run(c *cobra.Command, what string, o *runOptions) error {
 	if err != nil {
 		return err
 	}
-	if err := o.report(c, res); err != nil {
+	if err := o.report(c, cfg, res); err != nil {
 		return err
 	}
 	if err := res.verdict(o.gate); err != nil {

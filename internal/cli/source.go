@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -30,12 +30,12 @@ var scp = regexp.MustCompile(`^([A-Za-z0-9._-]+@[A-Za-z0-9.-]+):([^/].*)$`)
 
 // newSource makes a source of a URL, or of a directory, which it serves by the
 // SIDE node protocol on listen until close.
-func newSource(ctx context.Context, what, listen string) (*source, error) {
+func newSource(ctx context.Context, what, listen, gitToken string) (*source, error) {
 	if m := scp.FindStringSubmatch(what); m != nil {
 		what = "ssh://" + m[1] + "/" + m[2]
 	}
 	if strings.Contains(what, "://") {
-		return urlSource(what)
+		return urlSource(what, gitToken)
 	}
 	token := newToken()
 	node, err := newNode(ctx, what, "", token)
@@ -56,14 +56,14 @@ func newSource(ctx context.Context, what, listen string) (*source, error) {
 	}, nil
 }
 
-func urlSource(raw string) (*source, error) {
+func urlSource(raw, token string) (*source, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return nil, &app.UsageError{Err: fmt.Errorf("%q is not a URL", raw)}
 	}
-	s := &source{kind: hub.Git, close: func() {}}
-	if pass, ok := u.User.Password(); ok {
-		return nil, &app.UsageError{Err: fmt.Errorf("the URL holds a password, which would end up in logs; put it into the environment as HUB_GIT_TOKEN instead (%d characters were read and forgotten)", len(pass))}
+	s := &source{kind: hub.Git, token: token, close: func() {}}
+	if _, ok := u.User.Password(); ok || (u.User != nil && u.Scheme != "ssh") {
+		return nil, &app.UsageError{Err: errors.New("the URL holds a credential, which would end up in logs; put it into the environment as HUB_GIT_TOKEN instead")}
 	}
 	s.repository = strings.Trim(u.Path, "/")
 	base := url.URL{Scheme: u.Scheme, Host: u.Host}
@@ -71,8 +71,7 @@ func urlSource(raw string) (*source, error) {
 		base.User = u.User
 	}
 	s.base = base.String()
-	s.token = os.Getenv("HUB_GIT_TOKEN")
-	if err := hub.CheckBase(s.base); err != nil {
+	if err := hub.CheckBase(s.kind, s.base); err != nil {
 		return nil, &app.UsageError{Err: err}
 	}
 	if err := hub.CheckRepository(s.repository); err != nil {
@@ -80,6 +79,8 @@ func urlSource(raw string) (*source, error) {
 	}
 	return s, nil
 }
+
+var notSlug = regexp.MustCompile(`[^a-z0-9]+`)
 
 // connect makes sure that the hub has a connection for the source. forget
 // removes it again where it was made for this command only.
@@ -100,9 +101,8 @@ func (s *source) connect(ctx context.Context, cl *client) (slug string, forget f
 	if slug, err = cl.connection(ctx, s.kind, s.base); err != nil || slug != "" {
 		return slug, func() {}, err
 	}
-	host, _, _ := strings.Cut(strings.TrimPrefix(s.base[strings.Index(s.base, "://")+3:], "git@"), "@")
-	slug = strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(host), "-"), "-")
-	slug = slug[:min(len(slug), 36)] + "-git"
+	name := notSlug.ReplaceAllString(strings.ToLower(s.base), "-")
+	slug = fmt.Sprintf("%s-%s", strings.TrimRight(name[:min(len(name), 30)], "-"), hub.BlobHash([]byte(s.base))[:8]) // the hash tells apart what looks alike
 	return slug, func() {}, cl.putConnection(ctx, slug, s.kind, s.base, "")
 }
 

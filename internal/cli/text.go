@@ -11,7 +11,7 @@ import (
 
 	"integrationhub/internal/deployer"
 	"integrationhub/internal/hub"
-	"integrationhub/internal/store/deployment"
+	"integrationhub/internal/orchestrator/api"
 )
 
 // textReport prints a result for people.
@@ -113,7 +113,7 @@ func (t *textReport) finding(f hub.Finding) {
 	}
 }
 
-func (t *textReport) deployment(d deployment.Deployment) {
+func (t *textReport) deployment(d api.Deployment) {
 	if len(d.Changes) == 0 {
 		return
 	}

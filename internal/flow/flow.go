@@ -161,7 +161,7 @@ func (s State) fact(f *message.Fact, now time.Time) (State, []Effect, error) {
 // nothing: what it holds now is fetched.
 func (s State) refetch(now time.Time) (State, []Effect, error) {
 	b := message.FetchBody{Connection: s.Connection, Repository: s.Repository, Ref: s.Ref}
-	if hub.CheckCommit(s.Commit) == nil {
+	if hub.IsCommitID(s.Commit) {
 		b.Commit = s.Commit
 	}
 	s, effects := s.start(stepFetch, b, now)

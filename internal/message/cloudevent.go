@@ -194,8 +194,8 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if p.Ref == "" {
 			return "", nil, fieldErrorf("data.ref", "is missing; name the branch that moved, such as refs/heads/main")
 		}
-		if err := hub.CheckCommit(p.Before); err != nil {
-			return "", nil, fieldErrorf("data.before", "%v", err)
+		if err := checkCommit("data.before", p.Before); err != nil {
+			return "", nil, err
 		}
 		if p.Target, err = p.Target.check(); err != nil {
 			return "", nil, err
@@ -250,8 +250,8 @@ func (t Target) check() (Target, error) {
 	if err := hub.CheckRef(t.Ref); err != nil {
 		return t, fieldErrorf("data.ref", "%v", err)
 	}
-	if err := hub.CheckCommit(t.Commit); err != nil {
-		return t, fieldErrorf("data.commit", "%v", err)
+	if err := checkCommit("data.commit", t.Commit); err != nil {
+		return t, err
 	}
 	if t.Strategy == "" {
 		t.Strategy = hub.DryRun
@@ -272,6 +272,13 @@ func (t Target) check() (Target, error) {
 		}
 	}
 	return t, nil
+}
+
+func checkCommit(field, id string) error {
+	if id != "" && !hub.IsCommitID(id) {
+		return fieldErrorf(field, "%q is not a commit id; give all 40 (or 64) lower-case hex digits", id)
+	}
+	return nil
 }
 
 // checkJSON wants one JSON object without repeated keys at any depth:

@@ -57,7 +57,7 @@ func (a *API) putConnection(ctx context.Context, in *connectionInput) (*struct{ 
 	if err != nil {
 		return nil, refused(&message.FieldError{Field: "kind", Problem: err.Error()})
 	}
-	if err := hub.CheckBase(in.Body.BaseURL); err != nil {
+	if err := hub.CheckBase(kind, in.Body.BaseURL); err != nil {
 		return nil, refused(&message.FieldError{Field: "base_url", Problem: err.Error()})
 	}
 	c := connection.Connection{Slug: in.Slug, Kind: kind, BaseURL: in.Body.BaseURL, Source: in.Body.Source}

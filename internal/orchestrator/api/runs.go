@@ -63,6 +63,12 @@ func (a *API) listRuns(ctx context.Context, in *listRunsInput) (*runList, error)
 	return out, nil
 }
 
+// What the answers hold, for clients that need not know the ledger.
+type (
+	Deployment = deployment.Deployment
+	Job        = job.State
+)
+
 // Detail is a run with what came of it so far.
 type Detail struct {
 	run.Run

@@ -73,7 +73,7 @@ func (s *Source) with(ctx context.Context, t platform.Target, use func(context.C
 	if err := platform.CheckTarget(t); err != nil {
 		return err
 	}
-	if t.Commit != "" && !platform.IsCommitID(t.Commit) {
+	if t.Commit != "" && !hub.IsCommitID(t.Commit) {
 		return platform.Refuse(platform.ErrInvalid, "commit: %q is not 40 or 64 lower-case hex digits", t.Commit)
 	}
 	timeout := cmp.Or(s.Timeout, 15*time.Minute)
@@ -139,7 +139,7 @@ func resolve(ctx context.Context, repo Repo, t platform.Target, address string) 
 	switch {
 	case t.Commit != "":
 		return t.Commit, nil
-	case platform.IsCommitID(t.Ref):
+	case hub.IsCommitID(t.Ref):
 		return t.Ref, nil
 	}
 	wanted := Names(t.Ref)

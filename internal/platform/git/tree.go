@@ -31,7 +31,7 @@ func Names(ref string) []string {
 	switch {
 	case ref == "" || ref == "HEAD":
 		return []string{"HEAD"}
-	case strings.HasPrefix(ref, "refs/") || platform.IsCommitID(ref):
+	case strings.HasPrefix(ref, "refs/") || hub.IsCommitID(ref):
 		return []string{ref}
 	}
 	return []string{"refs/heads/" + ref, "refs/tags/" + ref}

@@ -162,8 +162,8 @@ func (v view) describe(w http.ResponseWriter, revision string) {
 
 // view finds out what ref stands for.
 func (n *Node) view(ctx context.Context, ref string) (view, error) {
-	if err := platform.CheckRef(ref); err != nil {
-		return view{}, err
+	if err := hub.CheckRef(ref); err != nil {
+		return view{}, platform.Refuse(platform.ErrInvalid, "ref: %v", err)
 	}
 	repo := n.disk.repo
 	if ref == "" || ref == WorkTree || workTreeRevision.MatchString(ref) {

@@ -78,7 +78,7 @@ func (s *Source) Fetch(ctx context.Context, t platform.Target, w *snapshot.Write
 	}
 	want := t.Ref
 	if t.Commit != "" {
-		if want = t.Commit; !platform.IsCommitID(want) && !workTreeRevision.MatchString(want) {
+		if want = t.Commit; !hub.IsCommitID(want) && !workTreeRevision.MatchString(want) {
 			return platform.Revision{}, platform.Refuse(platform.ErrInvalid, "commit: %q is not a commit id or a revision of a work tree", want)
 		}
 	}
@@ -108,9 +108,9 @@ func (s *Source) Fetch(ctx context.Context, t platform.Target, w *snapshot.Write
 func revision(h http.Header, t platform.Target, entries []hub.Entry) (platform.Revision, error) {
 	commit := h.Get(headerRevision)
 	ref, err := decodeRef(h.Get(headerRef))
-	broken := err != nil || ref == "" || platform.CheckRef(ref) != nil
+	broken := err != nil || ref == "" || hub.CheckRef(ref) != nil
 	switch {
-	case broken, !platform.IsCommitID(commit) && !workTreeRevision.MatchString(commit):
+	case broken, !hub.IsCommitID(commit) && !workTreeRevision.MatchString(commit):
 		return platform.Revision{}, platform.Refuse(platform.ErrInvalid, "the node at %s does not say what it sent; update it", t.BaseURL)
 	case workTreeRevision.MatchString(commit) && commit != revisionOf(entries),
 		t.Commit != "" && commit != t.Commit:
