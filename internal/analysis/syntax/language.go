@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unsafe"
 
 	sitter "github.com/tree-sitter/go-tree-sitter"
 	golang "github.com/tree-sitter/tree-sitter-go/bindings/go"
@@ -59,17 +60,18 @@ func ParseLanguage(s string) (Language, error) {
 // grammar is one tree-sitter grammar with its tables by number, so that the walk
 // over a tree compares no strings and crosses into C as little as it can.
 type grammar struct {
-	lang   Language
-	sitter *sitter.Language
-	kinds  []string
-	named  []bool
-	fields []string
-	build  []build // by kind; nil means Other
+	lang    Language
+	pointer unsafe.Pointer // the TSLanguage
+	kinds   []string
+	named   []bool
+	fields  []string
+	build   []build // by kind; nil means Other
 }
 
-func newGrammar(lang Language, l *sitter.Language, builds map[string]build) *grammar {
+func newGrammar(lang Language, pointer unsafe.Pointer, builds map[string]build) *grammar {
+	l := sitter.NewLanguage(pointer)
 	n := int(l.NodeKindCount())
-	g := &grammar{lang: lang, sitter: l, kinds: make([]string, n), named: make([]bool, n), build: make([]build, n)}
+	g := &grammar{lang: lang, pointer: pointer, kinds: make([]string, n), named: make([]bool, n), build: make([]build, n)}
 	for i := range n {
 		id := uint16(i)
 		g.kinds[i], g.named[i] = l.NodeKindForId(id), l.NodeKindIsNamed(id)
@@ -89,18 +91,18 @@ func newGrammar(lang Language, l *sitter.Language, builds map[string]build) *gra
 // grammars are immutable once made; each is made when it is first asked for.
 var grammars = map[Language]func() *grammar{
 	Go: sync.OnceValue(func() *grammar {
-		return newGrammar(Go, sitter.NewLanguage(golang.Language()), goBuilds())
+		return newGrammar(Go, golang.Language(), goBuilds())
 	}),
 	Python: sync.OnceValue(func() *grammar {
-		return newGrammar(Python, sitter.NewLanguage(python.Language()), pythonBuilds())
+		return newGrammar(Python, python.Language(), pythonBuilds())
 	}),
 	JavaScript: sync.OnceValue(func() *grammar {
-		return newGrammar(JavaScript, sitter.NewLanguage(javascript.Language()), scriptBuilds())
+		return newGrammar(JavaScript, javascript.Language(), scriptBuilds())
 	}),
 	TypeScript: sync.OnceValue(func() *grammar {
-		return newGrammar(TypeScript, sitter.NewLanguage(typescript.LanguageTypescript()), scriptBuilds())
+		return newGrammar(TypeScript, typescript.LanguageTypescript(), scriptBuilds())
 	}),
 	TSX: sync.OnceValue(func() *grammar {
-		return newGrammar(TSX, sitter.NewLanguage(typescript.LanguageTSX()), scriptBuilds())
+		return newGrammar(TSX, typescript.LanguageTSX(), scriptBuilds())
 	}),
 }

@@ -8,13 +8,14 @@ import (
 	"sort"
 	"strings"
 	"time"
-
-	sitter "github.com/tree-sitter/go-tree-sitter"
 )
 
 // MaxDepth is how deep a syntax tree may nest. Everything behind the parser is
 // recursive, so this bounds the stack.
 const MaxDepth = 3000
+
+// maxParse bounds one parse where ctx has no deadline.
+const maxParse = 10 * time.Second
 
 // Errors of Parse that a caller decides by.
 var (
@@ -115,76 +116,6 @@ type conv struct {
 	errors   int
 	nodes    []Node
 	kids     []*Node
-}
-
-// read parses and copies the tree out of C in one walk.
-func (c *conv) read(ctx context.Context, source []byte) error {
-	p := sitter.NewParser()
-	defer p.Close()
-	if err := p.SetLanguage(c.sitter); err != nil {
-		return err
-	}
-	if d, ok := ctx.Deadline(); ok {
-		left := time.Until(d)
-		if left <= 0 {
-			return ErrTimeout
-		}
-		// A progress callback would cross from C into Go for every hundred steps.
-		p.SetTimeoutMicros(uint64(left.Microseconds()) + 1)
-	}
-	tree := p.Parse(source, nil)
-	if tree == nil {
-		return ErrTimeout
-	}
-	defer tree.Close()
-	return c.walk(ctx, tree)
-}
-
-func (c *conv) walk(ctx context.Context, tree *sitter.Tree) error {
-	cur := tree.Walk()
-	defer cur.Close()
-	c.raw = make([]raw, 0, len(c.src)/4+16)
-	var path []ref
-	for {
-		i := c.take(cur)
-		if i&0xfff == 0 && ctx.Err() != nil {
-			return ErrTimeout
-		}
-		if cur.GotoFirstChild() {
-			if path = append(path, i); len(path) > MaxDepth {
-				return ErrDepth
-			}
-			continue
-		}
-		c.raw[i].next = ref(len(c.raw))
-		for !cur.GotoNextSibling() {
-			if len(path) == 0 {
-				return nil
-			}
-			cur.GotoParent()
-			top := path[len(path)-1]
-			path = path[:len(path)-1]
-			c.raw[top].next = ref(len(c.raw))
-		}
-	}
-}
-
-func (c *conv) take(cur *sitter.TreeCursor) ref {
-	n := cur.Node()
-	start, end := n.ByteRange()
-	r := raw{start: uint32(start), end: uint32(end), kind: n.KindId(), field: cur.FieldId()}
-	if r.kind == errorKind {
-		c.errors++
-		// An ERROR inside an ERROR is counted already.
-		if r.start >= c.brokenTo {
-			c.broken += int(end - start)
-			c.brokenTo = r.end
-		}
-	} else if start == end && n.IsMissing() {
-		c.errors++
-	}
-	c.raw = append(c.raw, r)
-	return ref(len(c.raw) - 1)
 }
 
 // codeLines counts the lines on which a token stands that is no comment.
