@@ -43,3 +43,10 @@ def copied(item, basket=[]):
     basket = list(basket)
     basket.append(item)
     return basket
+
+
+class Line:
+    # ok: python.reliability.mutated-default
+    def __init__(self, sku, extra={}, **more):
+        self.extra = extra = dict(extra)
+        extra.update(more)

@@ -1,3 +1,4 @@
+import os
 import random
 import secrets
 import string
@@ -25,6 +26,12 @@ def jitter(delay):
 def strong():
     # ok: python.security.random-secret
     token = secrets.token_urlsafe(32)
+    return token
+
+
+def varied():
+    # ok: python.security.random-secret
+    token = os.urandom(random.randint(20, 30))
     return token
 
 

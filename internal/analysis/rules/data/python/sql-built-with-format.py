@@ -34,6 +34,24 @@ def many(cur, ids):
     cur.execute(f"SELECT id FROM orders WHERE id IN ({marks})", ids)
 
 
+def qualified(cur, table):
+    # ok: python.security.sql-built-with-format
+    cur.execute("DELETE FROM tags WHERE id={}.tag".format(table))
+
+
+def quoted(cur, name):
+    # ok: python.security.sql-built-with-format
+    cur.execute("SELECT sql FROM sqlite_master WHERE name=%s" % quote_name(name))
+
+
+class Schema:
+    move = "UPDATE columns SET owner = %(owner)s"
+
+    def run(self, cur, owner):
+        # ok: python.security.sql-built-with-format
+        cur.execute(self.move % {"owner": owner})
+
+
 LIMIT_STATE = "open"
 
 
