@@ -1,0 +1,178 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"integrationhub/internal/hub"
+	"integrationhub/internal/hubtest"
+)
+
+// gate stands before a git server, and holds its requests while it is shut.
+type gate struct {
+	URL     string
+	knocked chan struct{} // gets a value for every request that is held
+	open    chan struct{}
+}
+
+func newGate(t testing.TB, git *hubtest.GitServer) *gate {
+	t.Helper()
+	to, err := url.Parse(git.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{knocked: make(chan struct{}, 100), open: make(chan struct{})}
+	proxy := httputil.NewSingleHostReverseProxy(to)
+	proxy.Transport = &http.Transport{DisableKeepAlives: true}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-g.open:
+		default:
+			g.knocked <- struct{}{}
+			select {
+			case <-g.open:
+			case <-r.Context().Done(): // the client is gone
+				return
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close)
+	g.URL = s.URL
+	return g
+}
+
+// held waits until somebody stands before the shut gate.
+func (g *gate) held(t testing.TB) {
+	t.Helper()
+	select {
+	case <-g.knocked:
+	case <-time.After(runWait):
+		t.Fatal("nobody fetches")
+	}
+}
+
+// faulty is a small repository with findings, some of which can be mended.
+func faulty() map[string]string {
+	files := map[string]string{"README.md": "# Faults\n"}
+	for i := range 40 {
+		files[fmt.Sprintf("lib/part%02d.py", i)] = fmt.Sprintf("import yaml\n\n\ndef load_%d(text):\n    if text == None:\n        return None\n    return yaml.load(text)\n", i)
+	}
+	return files
+}
+
+func TestAHubKilledInTheMiddleOfARunEndsTheRunOnceAfterItsRestart(t *testing.T) {
+	t.Parallel()
+	git := hubtest.Git(t)
+	git.Repository("faults").Commit("first", faulty())
+	for _, c := range []struct {
+		name, kind string
+		pause      func(t *testing.T, h *server, g *gate, run string) // until the run is in the middle of kind
+	}{
+		{"fetch", "connector.fetch", func(t *testing.T, h *server, g *gate, run string) {
+			g.held(t)
+			h.processing(t, run, "connector.fetch")
+		}},
+		{"analysis", "analyzer.analyze", func(t *testing.T, h *server, g *gate, run string) {
+			close(g.open)
+			freeze(t, h.process, func() error {
+				if j := h.job(t, run, "analyzer.analyze"); j.Status != hub.JobProcessing {
+					return fmt.Errorf("the analysis is %q", j.Status)
+				}
+				return nil
+			})
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g, dir := newGate(t, git), hubtest.DataDir(t)
+			h := up(t, dir)
+			h.connect(t, "code", hub.Git, g.URL, "")
+			run := h.publish(t, event("cut", "code", "faults", nil))
+			c.pause(t, h, g, run)
+			h.kill()
+
+			if c.kind == "connector.fetch" {
+				close(g.open)
+			}
+			h = up(t, dir)
+			cut := h.completed(t, run)
+			if got := h.job(t, run, c.kind).outcomes(); got != "LOST COMPLETED" {
+				t.Errorf("the attempts of %s ended %s", c.kind, got)
+			}
+			whole := h.publish(t, event("whole", "code", "faults", nil))
+			undisturbed := h.completed(t, whole)
+			want, got := h.findings(t, whole), h.findings(t, run)
+			if len(want) == 0 || !slices.Equal(want, got) {
+				t.Errorf("the findings are\n%s\nof an undisturbed run\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+			if cut.Deployment == nil || undisturbed.Deployment == nil || cut.Deployment.Diff != undisturbed.Deployment.Diff || cut.Deployment.Diff == "" {
+				t.Errorf("the proposed change is\n%+v\nof an undisturbed run\n%+v", cut.Deployment, undisturbed.Deployment)
+			}
+			storedOnce(t, dir, run, len(want))
+			h.stop(t)
+		})
+	}
+}
+
+// storedOnce counts what the ledger holds of a run.
+func storedOnce(t *testing.T, dataDir, run string, findings int) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dataDir, "postgres.url"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, strings.TrimSpace(string(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for what, want := range map[string]int{
+		"run WHERE status = 'COMPLETED' AND id = $1":            1,
+		"event WHERE key = $1":                                  1,
+		"analysis WHERE run = $1":                               1,
+		"finding WHERE run = $1":                                findings,
+		"deployment WHERE run = $1":                             1,
+		"job WHERE run = $1":                                    3,
+		"job_open o JOIN hub.job j USING (id) WHERE j.run = $1": 0,
+		"job_attempt a JOIN hub.job j ON j.id = a.job WHERE outcome = 'COMPLETED' AND run = $1": 3,
+		"fact WHERE run = $1":        0,
+		"dead_letter WHERE run = $1": 0,
+	} {
+		var got int
+		if err := conn.QueryRow(ctx, "SELECT count(*) FROM hub."+what, run).Scan(&got); err != nil || got != want {
+			t.Errorf("%d rows of %s, want %d, %v", got, what, want, err)
+		}
+	}
+}
+
+// freeze stops the scanning processes of a process, new ones too, until f is
+// content: so an analysis stays in the middle.
+func freeze(t *testing.T, p *process, f func() error) {
+	t.Helper()
+	hubtest.Eventually(t, runWait, func() error {
+		all := p.children(t)
+		for _, pid := range all {
+			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+				return err
+			}
+		}
+		if len(all) == 0 {
+			return fmt.Errorf("nothing scans")
+		}
+		return f()
+	})
+}
