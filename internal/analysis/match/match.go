@@ -56,6 +56,12 @@ func (m *Matcher) Over() bool {
 	return m.spent
 }
 
+// Spend counts the steps of work that is done elsewhere, and reports like Over.
+func (m *Matcher) Spend(steps int) bool {
+	m.steps += steps
+	return m.Over()
+}
+
 // Find lists the matches of p, in source order of where they were found.
 func (m *Matcher) Find(p *Pattern) []Match {
 	if !m.Symbolic {

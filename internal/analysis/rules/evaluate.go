@@ -114,6 +114,9 @@ func (e *evaluation) intersect(a, b []found) []found {
 func (e *evaluation) within(as, bs []found) []found {
 	var out []found
 	for _, a := range as {
+		if e.m.Spend(len(bs)) {
+			return out
+		}
 		for _, b := range bs {
 			if a.inside && !b.inside || b.Start > a.Start || a.End > b.End {
 				continue
@@ -133,6 +136,9 @@ func (e *evaluation) minus(as, bs []found) []found {
 	var out []found
 next:
 	for _, a := range as {
+		if e.m.Spend(len(bs)) {
+			return nil // what might be wrong is not reported
+		}
 		for _, b := range bs {
 			if b.Start <= a.Start && a.End <= b.End {
 				if _, ok := match.Merge(e.tree, a.Env, b.Env); ok {
@@ -154,6 +160,9 @@ func (e *evaluation) minusRegex(as []found, re *match.Regexp) []found {
 	var out []found
 next:
 	for _, a := range as {
+		if e.m.Spend(len(ranges)) {
+			return nil
+		}
 		for _, r := range ranges {
 			if r[0] < a.End && a.Start < r[1] {
 				continue next
