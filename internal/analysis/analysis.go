@@ -91,7 +91,7 @@ func (s *Scanner) Scan(ctx context.Context, path string, src []byte) FileResult 
 	r.Lines, r.Exhausted = t.CodeLines, exhausted
 	r.Findings = findings(path, t, found)
 	for _, f := range metric.Functions(t) {
-		r.Functions = append(r.Functions, hub.Function{Name: f.Name, File: path, Line: f.Line, Lines: f.Lines, Complexity: f.Complexity})
+		r.Functions = append(r.Functions, hub.Function{Name: text(f.Name), File: path, Line: f.Line, Lines: f.Lines, Complexity: f.Complexity})
 	}
 	return r
 }
@@ -109,8 +109,8 @@ func findings(path string, t *syntax.Tree, found []rules.Found) []hub.Finding {
 		out = append(out, hub.Finding{
 			Rule: f.Rule.ID, Severity: f.Rule.Severity, Confidence: f.Rule.Confidence, Category: f.Rule.Category,
 			CWE: f.Rule.CWE, File: path, Line: line, Column: column, EndLine: endLine, EndColumn: endColumn,
-			Message: f.Message, Fingerprint: fingerprint(key, seen[key]), Effort: f.Rule.Effort,
-			Frame: frame(t, line, endLine), Fix: f.Fix,
+			Message: text(f.Message), Fingerprint: fingerprint(key, seen[key]), Effort: f.Rule.Effort,
+			Frame: frame(t, line, endLine), Fix: exact(f.Fix),
 		})
 		seen[key]++
 	}
@@ -148,11 +148,29 @@ func frame(t *syntax.Tree, line, endLine int) []hub.Line {
 	return out
 }
 
-// clip cuts a line to what a person reads, and to text that JSON can carry.
+// clip cuts a line to what a person reads.
 func clip(s string) string {
-	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = text(s)
 	if utf8.RuneCountInString(s) <= frameWidth {
 		return s
 	}
 	return string([]rune(s)[:frameWidth])
+}
+
+// text is s as JSON and Postgres can carry it: they refuse broken UTF-8 and NUL.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// exact drops a fix whose bytes would not survive as text.
+func exact(fix *hub.Fix) *hub.Fix {
+	if fix == nil {
+		return nil
+	}
+	for _, e := range fix.Edits {
+		if text(e.New) != e.New {
+			return nil
+		}
+	}
+	return fix
 }

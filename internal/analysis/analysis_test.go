@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"integrationhub/internal/analysis"
 	"integrationhub/internal/analysis/rules"
@@ -82,6 +83,24 @@ func TestWhatIsNotAnalysedHasAReason(t *testing.T) {
 		r := builtin(t).Scan(context.Background(), c.path, []byte(c.src))
 		if r.Skipped != c.want {
 			t.Errorf("%s: skipped %q, want %q", c.path, r.Skipped, c.want)
+		}
+	}
+}
+
+func TestBytesThatAreNoTextNeverLeaveTheScanner(t *testing.T) {
+	src := "package a\n\nimport \"time\"\n" + strings.Repeat("// padding\n", 1000) +
+		"func f(t time.Time) {\n\t_ = time.Now().Sub(g(\"\xff\x00\", t)) // \xff\x00\n}\n"
+	r := builtin(t).Scan(context.Background(), "a.go", []byte(src))
+	if len(r.Findings) != 1 {
+		t.Fatalf("got %+v", r)
+	}
+	f := r.Findings[0]
+	if f.Fix != nil {
+		t.Error("a fix that would change bytes is offered")
+	}
+	for _, l := range f.Frame {
+		if strings.ContainsAny(l.Text, "\x00") || !utf8.ValidString(l.Text) {
+			t.Errorf("frame: %q", l.Text)
 		}
 	}
 }

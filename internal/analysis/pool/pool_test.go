@@ -153,10 +153,16 @@ func TestAChildThatIsKilledIsReplacedAndNoFileIsLost(t *testing.T) {
 	files, paths := numbered(24, big)
 	root := tree(t, files)
 	p := newPool(t, Config{Size: 1})
-	killed := make(chan struct{})
+	killed, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(killed)
 		for {
+			select {
+			case <-done:
+				t.Error("the scan ended before its child had worked for 0.2 s")
+				return
+			default:
+			}
 			if pids := childrenOf(t); len(pids) > 0 && cpuTicks(pids[0]) > 20 {
 				_ = syscall.Kill(pids[0], syscall.SIGKILL)
 				return
@@ -164,6 +170,7 @@ func TestAChildThatIsKilledIsReplacedAndNoFileIsLost(t *testing.T) {
 		}
 	}()
 	rs, err := p.Scan(context.Background(), root, paths, nil)
+	close(done)
 	<-killed
 	if err != nil {
 		t.Fatal(err)
