@@ -66,8 +66,13 @@ func (f *formula) possible(t *syntax.Tree) bool {
 
 // compiler compiles the formulas of one rule for one family of languages.
 type compiler struct {
-	lang syntax.Language
+	lang     syntax.Language
+	patterns patterns
 }
+
+// patterns holds those that were compiled so far, by family and text: rules share
+// them, and what one rule found in a file is there for the next.
+type patterns map[string]*match.Pattern
 
 // where adds the line to an error, except to one that already tells a lack.
 func where(n *yaml.Node, key string, err error) error {
@@ -132,7 +137,7 @@ func (c *compiler) entry(key string, n *yaml.Node) (*formula, error) {
 		}
 		return f, nil
 	case "patterns":
-		return c.patterns(n)
+		return c.conjunction(n)
 	}
 	return nil, lack("%s", key)
 }
@@ -145,14 +150,19 @@ func (c *compiler) value(n *yaml.Node) (*formula, error) {
 	if n.Kind != yaml.ScalarNode {
 		return nil, fmt.Errorf("line %d: it must be text", n.Line)
 	}
-	p, err := match.Compile(c.lang, n.Value)
-	if err != nil {
-		return nil, lack("%v", err)
+	key := string(c.lang) + "\x00" + n.Value
+	p := c.patterns[key]
+	if p == nil {
+		var err error
+		if p, err = match.Compile(c.lang, n.Value); err != nil {
+			return nil, lack("%v", err)
+		}
+		c.patterns[key] = p
 	}
 	return &formula{op: opPattern, pattern: p}, nil
 }
 
-func (c *compiler) patterns(n *yaml.Node) (*formula, error) {
+func (c *compiler) conjunction(n *yaml.Node) (*formula, error) {
 	if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
 		return nil, fmt.Errorf("line %d: it must be a list of patterns", n.Line)
 	}

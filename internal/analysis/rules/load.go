@@ -39,7 +39,7 @@ func Load(fsys fs.FS) (*Set, error) {
 	s := &Set{}
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s\x00", engineVersion)
-	seen := map[string]string{}
+	l := &loader{set: s, files: map[string]string{}, patterns: patterns{}}
 	err := fs.WalkDir(fsys, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || path.Ext(name) != ".yaml" && path.Ext(name) != ".yml" {
 			return err
@@ -49,7 +49,7 @@ func Load(fsys fs.FS) (*Set, error) {
 			return err
 		}
 		fmt.Fprintf(sum, "%d\x00%s", len(raw), raw)
-		return s.addFile(name, raw, seen)
+		return l.add(name, raw)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("load rules: %w", err)
@@ -70,7 +70,14 @@ func readRuleFile(fsys fs.FS, name string) ([]byte, error) {
 	return fs.ReadFile(fsys, name)
 }
 
-func (s *Set) addFile(name string, raw []byte, seen map[string]string) error {
+// loader is one run of Load.
+type loader struct {
+	set      *Set
+	files    map[string]string // of each rule, by id
+	patterns patterns
+}
+
+func (l *loader) add(name string, raw []byte) error {
 	var file struct {
 		Rules []yaml.Node `yaml:"rules"`
 	}
@@ -79,21 +86,21 @@ func (s *Set) addFile(name string, raw []byte, seen map[string]string) error {
 	}
 	for i := range file.Rules {
 		n := &file.Rules[i]
-		r, err := readRule(n)
+		r, err := readRule(n, l.patterns)
 		var missing *lacking
 		if err != nil && !errors.As(err, &missing) {
 			return fmt.Errorf("%s:%d: rule %s: %w", name, n.Line, r.ID, err)
 		}
-		if other, ok := seen[r.ID]; ok {
+		if other, ok := l.files[r.ID]; ok {
 			return fmt.Errorf("%s:%d: rule %s is in %s already: ids must be unique", name, n.Line, r.ID, other)
 		}
-		seen[r.ID] = name
+		l.files[r.ID] = name
 		r.File = name
 		if missing != nil {
-			s.unsupported = append(s.unsupported, Unsupported{Rule: r.ID, File: name, What: missing.what})
+			l.set.unsupported = append(l.set.unsupported, Unsupported{Rule: r.ID, File: name, What: missing.what})
 			continue
 		}
-		s.rules = append(s.rules, r)
+		l.set.rules = append(l.set.rules, r)
 	}
 	return nil
 }
@@ -126,7 +133,7 @@ type ruleText struct {
 // ruleID keeps ids printable in annotations, URLs and SARIF.
 var ruleID = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,199}$`)
 
-func readRule(n *yaml.Node) (Rule, error) {
+func readRule(n *yaml.Node, shared patterns) (Rule, error) {
 	var t ruleText
 	if err := n.Decode(&t); err != nil {
 		return Rule{ID: t.ID}, err
@@ -141,7 +148,7 @@ func readRule(n *yaml.Node) (Rule, error) {
 	if err := r.classify(&t); err != nil {
 		return r, err
 	}
-	return r, r.compile(&t, n)
+	return r, r.compile(&t, n, shared)
 }
 
 // classify fills in severity, category and the other metadata.
@@ -221,7 +228,7 @@ func cwe(n *yaml.Node) (string, error) {
 // ruleKeys are the keys of a rule that need no compiling.
 var ruleKeys = []string{"id", "languages", "message", "severity", "mode", "fix", "fix-regex", "options", "metadata", "metric", "above", "min-version"}
 
-func (r *Rule) compile(t *ruleText, n *yaml.Node) error {
+func (r *Rule) compile(t *ruleText, n *yaml.Node, shared patterns) error {
 	for _, l := range t.Languages {
 		lang, err := syntax.ParseLanguage(l)
 		if err != nil {
@@ -243,7 +250,7 @@ func (r *Rule) compile(t *ruleText, n *yaml.Node) error {
 	r.programs = map[syntax.Language]*program{}
 	for _, l := range r.Languages {
 		if f := l.Family(); r.programs[f] == nil {
-			p, err := r.program(f, t, n)
+			p, err := newProgram(&compiler{f, shared}, t, n)
 			if err != nil {
 				return err
 			}
@@ -253,14 +260,14 @@ func (r *Rule) compile(t *ruleText, n *yaml.Node) error {
 	return nil
 }
 
-func (r *Rule) program(f syntax.Language, t *ruleText, n *yaml.Node) (*program, error) {
+func newProgram(c *compiler, t *ruleText, n *yaml.Node) (*program, error) {
 	switch t.Mode {
 	case "", "search":
 		body := without(n, ruleKeys)
-		fm, err := (&compiler{lang: f}).mapping(body)
+		fm, err := c.mapping(body)
 		return &program{formula: fm}, err
 	case "taint":
-		t, err := (&compiler{lang: f}).taint(without(n, ruleKeys))
+		t, err := c.taint(without(n, ruleKeys))
 		return &program{taint: t}, err
 	case "metric":
 		m, err := newMetricRule(t.Metric, t.Above)

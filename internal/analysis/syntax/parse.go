@@ -163,7 +163,7 @@ const slab = 512
 // make returns a new node that spans what i spans.
 func (c *conv) make(k Kind, i ref, kids ...*Node) *Node {
 	if len(c.nodes) == cap(c.nodes) {
-		c.nodes = make([]Node, 0, slab)
+		c.nodes = make([]Node, 0, min(slab, len(c.raw)+1))
 	}
 	c.nodes = append(c.nodes, Node{Kind: k, Kids: c.keep(kids)})
 	n := &c.nodes[len(c.nodes)-1]
@@ -180,7 +180,7 @@ func (c *conv) keep(kids []*Node) []*Node {
 		return nil
 	}
 	if cap(c.kids)-len(c.kids) < len(kids) {
-		c.kids = make([]*Node, 0, max(slab, len(kids)))
+		c.kids = make([]*Node, 0, max(min(slab, len(c.raw)), len(kids)))
 	}
 	at := len(c.kids)
 	c.kids = append(c.kids, kids...)
