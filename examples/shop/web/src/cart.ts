@@ -20,7 +20,7 @@ export function parseCart(body: unknown): CartLine[] {
   const lines: CartLine[] = [];
   for (const item of body) {
     const count = Number(item?.count);
-    if (count === NaN || count < 1) {
+    if (count === Number.NaN || count < 1) {
       continue;
     }
     lines.push({ sku: String(item.sku), count });

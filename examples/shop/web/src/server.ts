@@ -24,7 +24,7 @@ app.get("/products", async (req: Request, res: Response) => {
   res.json(await catalogue.search(word));
 });
 
-app.get("/products/:sku", async (req: Request, res: Response) => {
+app.get("/products/:sku", async (req: Request<{ sku: string }>, res: Response) => {
   const product = await catalogue.bySku(req.params.sku);
   if (product === undefined) {
     res.status(404).json({ error: "no such product" });
@@ -43,7 +43,7 @@ app.post("/cart", async (req: Request, res: Response) => {
   res.json(summarise(addToCart(lines), prices));
 });
 
-app.post("/orders/:id/label", (req: Request, res: Response) => {
+app.post("/orders/:id/label", (req: Request<{ id: string }>, res: Response) => {
   printLabel(req.params.id, (error) => {
     res.status(error ? 502 : 204).end();
   });
