@@ -23,13 +23,6 @@ func (b *Binding) Get(name string) *Binding {
 	return nil
 }
 
-// Each calls f for every metavariable, the latest first.
-func (b *Binding) Each(f func(*Binding)) {
-	for ; b != nil; b = b.up {
-		f(b)
-	}
-}
-
 // Source is the code that the metavariable stands for.
 func (b *Binding) Source(t *syntax.Tree) string {
 	if b.Node != nil {

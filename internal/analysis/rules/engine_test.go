@@ -36,7 +36,8 @@ func find(t *testing.T, rule, src string) ([]rules.Found, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree, err := syntax.Parse(context.Background(), syntax.Python, []byte(src))
+	lang := set.Rules()[0].Languages[0]
+	tree, err := syntax.Parse(context.Background(), lang, []byte(src))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +54,8 @@ func TestMessagesAndFixesAreFilledIn(t *testing.T) {
 		{"id: a\nlanguages: [python]\nseverity: LOW\nmessage: $F takes $...ARGS, not $NONE\npattern: $F($...ARGS, last)\nfix: $F($...ARGS)", "g(1,\n  2, last)\n",
 			"g takes 1, 2, not $NONE", "g(1,\n  2)\n"},
 		{"id: a\nlanguages: [python]\nseverity: LOW\nmessage: m\npattern: old()\nfix: |\n  first()\n  second()", "if x:\n    old()\n", "m", "if x:\n    first()\n    second()\n"},
+		{"id: a\nlanguages: [javascript]\nseverity: LOW\nmessage: m\npattern: var $X = $Y\nfix: let $X = $Y;", "var a = 1;", "m", "let a = 1;"},
+		{"id: a\nlanguages: [javascript]\nseverity: LOW\nmessage: m\npattern: var $X = $Y;\nfix: let $X = $Y", "var a = 1;", "m", "let a = 1;"},
 		{"id: a\nlanguages: [python]\nseverity: LOW\nmessage: m\npattern: f($X)\nfix-regex: {regex: 'f\\((.)', replacement: 'g(\\1'}", "f(1)\n", "m", "g(1)\n"},
 	} {
 		found, fixed := find(t, c.rule, c.src)
