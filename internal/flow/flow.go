@@ -3,6 +3,8 @@
 package flow
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -15,11 +17,13 @@ const (
 	stepFetch   = "fetch"
 	stepAnalyze = "analyze"
 	stepPrepare = "prepare"
+
+	stepWait = "wait" // for a time; no worker does it
 )
 
-// maxTries is how often one step of a run may be started anew because the
-// snapshot was lost. A loss that repeats is not an accident.
-const maxTries = 3
+// maxLosses is how often a run may find its snapshot lost. A loss that repeats
+// is not an accident.
+const maxLosses = 3
 
 // State is a run as flow knows it; the zero State is a run that does not exist.
 // It is stored as JSON: fields are only added.
@@ -33,11 +37,14 @@ type State struct {
 	Only       []hub.Category `json:"only,omitempty"`
 	Priority   hub.Priority   `json:"priority"`
 	Trace      string         `json:"trace,omitempty"`
+	Opened     message.Kind   `json:"opened"` // the kind of event that opened the run
 
 	Status     hub.RunStatus  `json:"status"`
 	Reason     string         `json:"reason,omitempty"`
-	Job        string         `json:"job,omitempty"` // the current one; facts of others are ignored
+	Step       string         `json:"step,omitempty"` // the current one, or the last
+	Job        string         `json:"job,omitempty"`  // the current one; facts of others are ignored
 	Tries      map[string]int `json:"tries,omitempty"`
+	Losses     int            `json:"losses,omitempty"` // of snapshots
 	Snapshot   string         `json:"snapshot,omitempty"`
 	CreatedAt  time.Time      `json:"created_at"`
 	FinishedAt time.Time      `json:"finished_at,omitzero"`
@@ -52,8 +59,15 @@ type Enqueue struct{ Job message.Job }
 // CancelJobs ends the open jobs of a run, running ones included.
 type CancelJobs struct{ Run, Reason string }
 
+// Wake folds a fact at a time, and not before.
+type Wake struct {
+	At   time.Time
+	Fact message.Fact
+}
+
 func (Enqueue) effect()    {}
 func (CancelJobs) effect() {}
+func (Wake) effect()       {}
 
 // RunOf names the run that a message opens or addresses.
 func RunOf(m message.Message) string {
@@ -61,15 +75,19 @@ func RunOf(m message.Message) string {
 	case *message.Fact:
 		return m.Run
 	case *message.Event:
-		if m.Kind == message.CancelRequested {
-			if b, err := message.Decode[message.CancelRequestedBody](m.Kind, m.Body); err == nil {
-				return b.Run
-			}
+		var addressed struct {
+			Run string `json:"run"`
 		}
-		return m.Key
+		if Opens(m.Kind) || json.Unmarshal(m.Body, &addressed) != nil {
+			return m.Key
+		}
+		return addressed.Run
 	}
 	return ""
 }
+
+// Opens reports whether an event of this kind opens a run; the others address one.
+func Opens(k message.Kind) bool { return k == message.Push || k == message.AnalysisRequested }
 
 // Next folds one message into a run. A message that does not fit the state (a
 // repeated one, one of a job that is not current, any after the end) changes
@@ -112,6 +130,13 @@ func (s State) event(e *message.Event, now time.Time) (State, []Effect, error) {
 			b.Reason = "cancelled on request"
 		}
 		return s.end(hub.RunCancelled, b.Reason, now), []Effect{CancelJobs{Run: s.ID, Reason: b.Reason}}, nil
+	case message.RetryRequested:
+		b, err := message.Decode[message.RetryRequestedBody](e.Kind, e.Body)
+		if err != nil || s.Status != hub.RunFailed || s.Connection != e.Connection {
+			return s, nil, err
+		}
+		s, effects := s.again(b.DeadLetter)
+		return s, effects, nil
 	}
 	return s, nil, fmt.Errorf("fold event %s: kind %q is not known", e.Key, e.Kind)
 }
@@ -119,9 +144,46 @@ func (s State) event(e *message.Event, now time.Time) (State, []Effect, error) {
 func open(e *message.Event, t message.Target, now time.Time) (State, []Effect) {
 	s := State{
 		ID: e.Key, Connection: t.Connection, Repository: t.Repository, Ref: t.Ref, Commit: t.Commit, Strategy: t.Strategy,
-		Only: t.Only, Priority: t.Priority, Trace: e.Trace, Status: hub.RunRunning, CreatedAt: now,
+		Only: t.Only, Priority: t.Priority, Trace: e.Trace, Opened: e.Kind, Status: hub.RunRunning, CreatedAt: now,
 	}
-	return s.start(stepFetch, message.FetchBody{Connection: t.Connection, Repository: t.Repository, Ref: t.Ref, Commit: t.Commit}, now)
+	if !t.At.After(now) {
+		return s.fetch()
+	}
+	s.Status, s.Reason, s.Step, s.Job = hub.RunWaiting, "starts at "+t.At.UTC().Format(time.RFC3339), stepWait, hub.JobID(s.ID, stepWait, 1)
+	fact := message.NewFact(message.Job{ID: s.Job, Run: s.ID, Trace: s.Trace}, message.TimeReachedBody{At: t.At})
+	return s, []Effect{Wake{At: t.At, Fact: fact}}
+}
+
+// again goes on with a failed run from its last step. What was lost before is
+// not counted against it any more: somebody has looked.
+func (s State) again(deadLetter string) (State, []Effect) {
+	s.Status, s.Reason, s.FinishedAt, s.Losses = hub.RunRunning, "", time.Time{}, 0
+	var effects []Effect
+	switch {
+	case s.Snapshot == "":
+		s, effects = s.fetch()
+	case s.Step == stepPrepare:
+		s, effects = s.prepare()
+	default:
+		s, effects = s.analyze()
+	}
+	for i, e := range effects {
+		if q, ok := e.(Enqueue); ok {
+			q.Job.Origin = deadLetter
+			effects[i] = q
+		}
+	}
+	return s, effects
+}
+
+// Supersede cancels a run of a push because a newer push to the same branch
+// opened the run by. A run that was asked for, or has ended, stays as it is.
+func Supersede(s State, by string, now time.Time) (State, []Effect) {
+	if s.Opened != message.Push || s.Status.Terminal() || s.ID == by {
+		return s, nil
+	}
+	reason := "superseded by run " + by
+	return s.end(hub.RunCancelled, reason, now), []Effect{CancelJobs{Run: s.ID, Reason: reason}}
 }
 
 func (s State) fact(f *message.Fact, now time.Time) (State, []Effect, error) {
@@ -132,15 +194,23 @@ func (s State) fact(f *message.Fact, now time.Time) (State, []Effect, error) {
 			return s, nil, err
 		}
 		s.Snapshot, s.Commit = b.Snapshot.ID, b.Snapshot.Commit
-		s, effects := s.start(stepAnalyze, message.AnalyzeBody{Snapshot: s.Snapshot, Only: s.Only}, now)
+		s, effects := s.analyze()
 		return s, effects, nil
 	case message.AnalysisFinished:
-		s, effects := s.start(stepPrepare, message.PrepareBody{Snapshot: s.Snapshot, Commit: s.Commit, Deployment: s.ID, Strategy: s.Strategy}, now)
+		s, effects := s.prepare()
+		return s, effects, nil
+	case message.TimeReached:
+		s.Status, s.Reason = hub.RunRunning, ""
+		s, effects := s.fetch()
 		return s, effects, nil
 	case message.ChangesetPrepared:
 		return s.end(hub.RunCompleted, "", now), nil, nil
 	case message.SnapshotLost:
-		return s.refetch(now)
+		if s.Losses++; s.Losses >= maxLosses {
+			return s.end(hub.RunFailed, fmt.Sprintf("the snapshot was lost %d times; look at the Object Store", maxLosses), now), nil, nil
+		}
+		s, effects := s.fetch()
+		return s, effects, nil
 	case message.JobFailed:
 		b, err := message.Decode[message.JobFailedBody](f.Kind, f.Body)
 		if err != nil {
@@ -157,34 +227,40 @@ func (s State) fact(f *message.Fact, now time.Time) (State, []Effect, error) {
 	return s, nil, fmt.Errorf("fold fact %s: kind %q is not known", f.ID, f.Kind)
 }
 
-// refetch fetches the pinned commit again. A source without commits pins
-// nothing: what it holds now is fetched.
-func (s State) refetch(now time.Time) (State, []Effect, error) {
+// fetch asks for the code: again, at the commit that the first fetch found. A
+// source without commits pins nothing, and what it holds now is fetched.
+func (s State) fetch() (State, []Effect) {
 	b := message.FetchBody{Connection: s.Connection, Repository: s.Repository, Ref: s.Ref}
 	if hub.IsCommitID(s.Commit) {
 		b.Commit = s.Commit
 	}
-	s, effects := s.start(stepFetch, b, now)
-	return s, effects, nil
+	return s.start(stepFetch, b)
 }
 
-// start begins a step with a job of its own id, or fails the run when the step
-// was started too often.
-func (s State) start(step string, b message.Body, now time.Time) (State, []Effect) {
-	tries := map[string]int{step: 0}
+func (s State) analyze() (State, []Effect) {
+	return s.start(stepAnalyze, message.AnalyzeBody{Snapshot: s.Snapshot, Only: s.Only})
+}
+
+func (s State) prepare() (State, []Effect) {
+	return s.start(stepPrepare, message.PrepareBody{Snapshot: s.Snapshot, Commit: s.Commit, Deployment: s.ID, Strategy: s.Strategy})
+}
+
+// start begins a step with a job of its own id.
+func (s State) start(step string, b message.Body) (State, []Effect) {
+	tries := map[string]int{}
 	for k, v := range s.Tries { // copied: the caller keeps its state
 		tries[k] = v
 	}
 	tries[step]++
-	s.Tries = tries
-	if tries[step] > maxTries {
-		return s.end(hub.RunFailed, fmt.Sprintf("the snapshot was lost %d times; look at the Object Store", maxTries), now), nil
-	}
-	s.Job = hub.JobID(s.ID, step, tries[step])
-	return s, []Effect{Enqueue{message.Job{
+	s.Tries, s.Step, s.Job = tries, step, hub.JobID(s.ID, step, tries[step])
+	j := message.Job{
 		ID: s.Job, Run: s.ID, Kind: b.Kind(), Priority: s.Priority, Connection: s.Connection, Repository: s.Repository,
 		Trace: s.Trace, Body: message.Encode(b),
-	}}}
+	}
+	if step == stepPrepare {
+		j.Branch = cmp.Or(s.Ref, "HEAD")
+	}
+	return s, []Effect{Enqueue{j}}
 }
 
 func (s State) end(status hub.RunStatus, reason string, now time.Time) State {

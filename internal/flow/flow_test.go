@@ -95,7 +95,13 @@ func parse(t *testing.T, line string) message.Message {
 func show(e flow.Effect) string {
 	switch e := e.(type) {
 	case flow.Enqueue:
-		return fmt.Sprintf("enqueue %s %s %s %s", e.Job.ID, e.Job.Kind, e.Job.Priority, e.Job.Body)
+		text := fmt.Sprintf("enqueue %s %s %s %s", e.Job.ID, e.Job.Kind, e.Job.Priority, e.Job.Body)
+		if e.Job.Origin != "" {
+			text += " for " + e.Job.Origin
+		}
+		return text
+	case flow.Wake:
+		return fmt.Sprintf("wake %s at %s", e.Fact.Job, e.At.Format(time.RFC3339))
 	case flow.CancelJobs:
 		return fmt.Sprintf("cancel jobs of %s: %s", e.Run, e.Reason)
 	}
@@ -111,6 +117,24 @@ func TestAMessageOfAnUnknownKindIsAnErrorAndChangesNothing(t *testing.T) {
 		after, effects, err := flow.Next(before, m, time.Now())
 		if err == nil || len(effects) > 0 || after.Job != before.Job {
 			t.Errorf("%T: err %v, effects %v", m, err, effects)
+		}
+	}
+}
+
+func TestANewerPushSupersedesWhatAPushOpenedAndHasNotEnded(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		was  flow.State
+		want hub.RunStatus
+	}{
+		{"a running push", flow.State{ID: "old", Opened: message.Push, Status: hub.RunRunning}, hub.RunCancelled},
+		{"one that was asked for", flow.State{ID: "old", Opened: message.AnalysisRequested, Status: hub.RunRunning}, hub.RunRunning},
+		{"one that has ended", flow.State{ID: "old", Opened: message.Push, Status: hub.RunCompleted}, hub.RunCompleted},
+		{"the newer one itself", flow.State{ID: "new", Opened: message.Push, Status: hub.RunRunning}, hub.RunRunning},
+	} {
+		after, effects := flow.Supersede(c.was, "new", time.Now())
+		if after.Status != c.want || (len(effects) == 1) != (c.want == hub.RunCancelled) {
+			t.Errorf("%s: status %s, effects %v", c.name, after.Status, effects)
 		}
 	}
 }

@@ -1,6 +1,10 @@
 package message
 
-import "integrationhub/internal/hub"
+import (
+	"time"
+
+	"integrationhub/internal/hub"
+)
 
 // Target is what a run is about and how far it goes. It is shared by the events
 // that open a run. Zero values mean the default.
@@ -12,6 +16,7 @@ type Target struct {
 	Strategy   hub.Strategy   `json:"strategy,omitempty"` // DRY_RUN when empty
 	Only       []hub.Category `json:"only,omitempty"`     // every category when empty
 	Priority   hub.Priority   `json:"priority,omitempty"` // MEDIUM when empty
+	At         time.Time      `json:"at,omitzero"`        // do not start before
 }
 
 // PushBody says that a branch moved. CloudEvents type hub.push.v1.
@@ -33,6 +38,15 @@ type CancelRequestedBody struct {
 	Connection string `json:"connection"` // of the run
 	Run        string `json:"run"`
 	Reason     string `json:"reason,omitempty"`
+}
+
+// RetryRequestedBody asks to go on with a failed run from the job that failed.
+// CloudEvents type hub.retry_requested.v1.
+// History: v1 2026-11.
+type RetryRequestedBody struct {
+	Connection string `json:"connection"` // of the run
+	Run        string `json:"run"`
+	DeadLetter string `json:"dead_letter,omitempty"` // the one that is made good by it
 }
 
 // FetchBody asks the connector for a snapshot.
@@ -96,10 +110,17 @@ type JobCancelledBody struct {
 	Reason string `json:"reason"`
 }
 
+// TimeReachedBody reports that the time has come that a run was waiting for.
+type TimeReachedBody struct {
+	At time.Time `json:"at"`
+}
+
 // Kind implements Body.
 func (PushBody) Kind() Kind              { return Push }
 func (AnalysisRequestedBody) Kind() Kind { return AnalysisRequested }
 func (CancelRequestedBody) Kind() Kind   { return CancelRequested }
+func (RetryRequestedBody) Kind() Kind    { return RetryRequested }
+func (TimeReachedBody) Kind() Kind       { return TimeReached }
 func (FetchBody) Kind() Kind             { return Fetch }
 func (AnalyzeBody) Kind() Kind           { return Analyze }
 func (PrepareBody) Kind() Kind           { return Prepare }

@@ -41,6 +41,7 @@ var Catalog = []Entry{
 	{Push, Events, "hub.push.v1", func() Body { return &PushBody{} }},
 	{AnalysisRequested, Events, "hub.analysis_requested.v1", func() Body { return &AnalysisRequestedBody{} }},
 	{CancelRequested, Events, "hub.cancel_requested.v1", func() Body { return &CancelRequestedBody{} }},
+	{RetryRequested, Events, "hub.retry_requested.v1", func() Body { return &RetryRequestedBody{} }},
 
 	{Fetch, Jobs, "", func() Body { return &FetchBody{} }},
 	{Analyze, Jobs, "", func() Body { return &AnalyzeBody{} }},
@@ -52,6 +53,7 @@ var Catalog = []Entry{
 	{ChangesetPrepared, Facts, "", func() Body { return &ChangesetPreparedBody{} }},
 	{JobFailed, Facts, "", func() Body { return &JobFailedBody{} }},
 	{JobCancelled, Facts, "", func() Body { return &JobCancelledBody{} }},
+	{TimeReached, Facts, "", func() Body { return &TimeReachedBody{} }},
 }
 
 // TypeOf is the CloudEvents type of an event kind, empty for an unknown one.

@@ -223,6 +223,18 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 			return "", nil, fieldErrorf("data.connection", "%v", err)
 		}
 		connection, b = c.Connection, c
+	case RetryRequested:
+		var r RetryRequestedBody
+		if err := unmarshalData(raw, &r); err != nil {
+			return "", nil, err
+		}
+		if r.Run == "" {
+			return "", nil, fieldErrorf("data.run", "is missing; name the run to go on with")
+		}
+		if err := hub.CheckSlug(r.Connection); err != nil {
+			return "", nil, fieldErrorf("data.connection", "%v", err)
+		}
+		connection, b = r.Connection, r
 	}
 	return connection, Encode(b), nil
 }

@@ -19,6 +19,7 @@ const (
 	Push              Kind = "push"
 	AnalysisRequested Kind = "analysis_requested"
 	CancelRequested   Kind = "cancel_requested"
+	RetryRequested    Kind = "retry_requested"
 )
 
 // Job kinds are <worker>.<verb>.
@@ -36,6 +37,7 @@ const (
 	ChangesetPrepared Kind = "changeset.prepared"
 	JobFailed         Kind = "job.failed"
 	JobCancelled      Kind = "job.cancelled"
+	TimeReached       Kind = "time.reached"
 )
 
 // Message is what flow folds: an *Event or a *Fact.
@@ -64,7 +66,9 @@ type Job struct {
 	Priority   hub.Priority    `json:"priority"`
 	Connection string          `json:"connection"`
 	Repository string          `json:"repository"`
-	Trace      string          `json:"trace,omitempty"` // W3C traceparent
+	Branch     string          `json:"branch,omitempty"` // of a deployment: one at a time for each
+	Origin     string          `json:"origin,omitempty"` // the dead letter that this job makes good
+	Trace      string          `json:"trace,omitempty"`  // W3C traceparent
 	Body       json.RawMessage `json:"body"`
 	Fence      int64           `json:"-"` // of the publication; part of Nats-Msg-Id
 }
