@@ -11,7 +11,6 @@ import (
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/cloudevents/sdk-go/v2/event"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"integrationhub/internal/hub"
@@ -23,15 +22,20 @@ import (
 type Delivery struct {
 	Subject string
 	Data    []byte
-	header  nats.Header
-	msg     acker
+	header  map[string][]string
+	msg     Acker
 }
 
-// acker is what a delivery needs of a JetStream message.
-type acker interface {
+// Acker is what a delivery needs of a JetStream message.
+type Acker interface {
 	Ack() error
 	NakWithDelay(time.Duration) error
 	InProgress() error
+}
+
+// NewDelivery makes a delivery of a message with its headers, which may be nil.
+func NewDelivery(subject string, data []byte, header map[string][]string, m Acker) Delivery {
+	return Delivery{Subject: subject, Data: data, header: header, msg: m}
 }
 
 // Ack says that the message was dealt with.
@@ -103,7 +107,7 @@ func (b *Bus) read(ctx context.Context, stream, durable string, prefetch int, ha
 		if err != nil {
 			return fmt.Errorf("next message of %s: %w", durable, err)
 		}
-		handle(Delivery{Subject: m.Subject(), Data: m.Data(), header: m.Headers(), msg: m})
+		handle(NewDelivery(m.Subject(), m.Data(), m.Headers(), m))
 	}
 }
 
@@ -200,7 +204,7 @@ func (d Delivery) cloudEvent() (message.Event, error) {
 }
 
 // first finds a header whatever its case: NATS keeps the case that was sent.
-func first(h nats.Header, name string) string {
+func first(h map[string][]string, name string) string {
 	for k, v := range h {
 		if strings.EqualFold(k, name) && len(v) > 0 {
 			return v[0]
