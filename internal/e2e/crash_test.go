@@ -127,8 +127,25 @@ func TestAHubKilledInTheMiddleOfARunEndsTheRunOnceAfterItsRestart(t *testing.T) 
 	}
 }
 
-// storedOnce counts what the ledger holds of a run.
+// storedOnce wants the ledger to hold everything of a run once.
 func storedOnce(t *testing.T, dataDir, run string, findings int) {
+	t.Helper()
+	counted(t, dataDir, map[string]int{
+		"run WHERE status = 'COMPLETED' AND id = $1":           1,
+		"event WHERE key = $1":                                 1,
+		"analysis WHERE run = $1":                              1,
+		"finding WHERE run = $1":                               findings,
+		"deployment WHERE run = $1":                            1,
+		"job WHERE run = $1":                                   3,
+		"job_attempt WHERE outcome = 'COMPLETED' AND job ~ $1": 3,
+		"job_open WHERE id ~ $1":                               0,
+		"fact WHERE run = $1":                                  0,
+		"dead_letter WHERE run = $1":                           0,
+	}, run)
+}
+
+// counted counts rows in the Postgres of a running hub.
+func counted(t *testing.T, dataDir string, rows map[string]int, args ...any) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(dataDir, "postgres.url"))
 	if err != nil {
@@ -140,20 +157,9 @@ func storedOnce(t *testing.T, dataDir, run string, findings int) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	for what, want := range map[string]int{
-		"run WHERE status = 'COMPLETED' AND id = $1":            1,
-		"event WHERE key = $1":                                  1,
-		"analysis WHERE run = $1":                               1,
-		"finding WHERE run = $1":                                findings,
-		"deployment WHERE run = $1":                             1,
-		"job WHERE run = $1":                                    3,
-		"job_open o JOIN hub.job j USING (id) WHERE j.run = $1": 0,
-		"job_attempt a JOIN hub.job j ON j.id = a.job WHERE outcome = 'COMPLETED' AND run = $1": 3,
-		"fact WHERE run = $1":        0,
-		"dead_letter WHERE run = $1": 0,
-	} {
+	for what, want := range rows {
 		var got int
-		if err := conn.QueryRow(ctx, "SELECT count(*) FROM hub."+what, run).Scan(&got); err != nil || got != want {
+		if err := conn.QueryRow(ctx, "SELECT count(*) FROM hub."+what, args...).Scan(&got); err != nil || got != want {
 			t.Errorf("%d rows of %s, want %d, %v", got, what, want, err)
 		}
 	}

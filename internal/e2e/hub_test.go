@@ -30,7 +30,7 @@ func failures(t *testing.T, h *server, git *hubtest.GitServer) {
 	git.Repository("code").Commit("first", map[string]string{"main.go": "package main\n"})
 	git.Repository("empty")
 	git.Repository("bare").Commit("nothing", nil)
-	node := serveNode(t, t.TempDir(), "the-right-token-of-the-node")
+	node := serveNode(t, t.TempDir(), "code", "the-right-token-of-the-node")
 	h.connect(t, "failures", hub.Git, git.URL, "")
 	h.connect(t, "closed", hub.Git, closedPort(t), "")
 	h.connect(t, "intruder", hub.SideNode, node, "not-the-token-of-the-node")
@@ -123,10 +123,10 @@ func skips(t *testing.T, h *server, git *hubtest.GitServer) {
 	}
 }
 
-// serveNode runs `hub node serve` on a directory, under the name "code".
-func serveNode(t *testing.T, dir, token string) (url string) {
+// serveNode runs `hub node serve` on a directory.
+func serveNode(t *testing.T, dir, name, token string) (url string) {
 	t.Helper()
-	p := start(t, environment(t.TempDir(), "HUB_NODE_TOKEN="+token), "hub", "node", "serve", dir, "--listen", "127.0.0.1:0", "--name", "code")
+	p := start(t, environment(t.TempDir(), "HUB_NODE_TOKEN="+token), "hub", "node", "serve", dir, "--listen", "127.0.0.1:0", "--name", name)
 	hubtest.Eventually(t, startWait, func() error {
 		_, after, found := strings.Cut(p.stdout.String(), " at ")
 		if !found {
@@ -142,7 +142,7 @@ func serveNode(t *testing.T, dir, token string) (url string) {
 func sideNode(t *testing.T, h *server) {
 	dir := t.TempDir()
 	write(t, dir, map[string]string{"load.py": "import yaml\n\n\ndef load(text):\n    return yaml.load(text)\n"})
-	h.connect(t, "laptop", hub.SideNode, serveNode(t, dir, "the-token-of-a-laptop"), "the-token-of-a-laptop")
+	h.connect(t, "laptop", hub.SideNode, serveNode(t, dir, "code", "the-token-of-a-laptop"), "the-token-of-a-laptop")
 
 	r := h.completed(t, h.publish(t, event("node-1", "laptop", "code", nil)))
 	if found := h.findings(t, r.ID); len(found) != 1 || !strings.HasPrefix(found[0], "load.py:5 python.security.yaml-load") {

@@ -1,0 +1,40 @@
+package e2e
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"integrationhub/internal/hub"
+	"integrationhub/internal/hubtest"
+)
+
+// Whoever presses Ctrl-C wants the prompt back, and wants nothing to go on.
+func TestAnInterruptedRunIsCancelled(t *testing.T) {
+	t.Parallel()
+	git := hubtest.Git(t)
+	git.Repository("code").Commit("first", map[string]string{"main.go": "package main\n"})
+	g, dir := newGate(t, git), hubtest.DataDir(t)
+
+	p := start(t, environment(t.TempDir(), "HUB_DATA_DIR="+dir), "hub", "run", g.URL+"/code")
+	g.held(t)
+	p.signal(t, os.Interrupt)
+	if code := p.exitCode(t, stopWait); code != 130 {
+		t.Errorf("hub run ended with %d, want 130", code)
+	}
+	said := p.stderr.String()
+	_, after, _ := strings.Cut(said, "interrupted; run ")
+	id, _, found := strings.Cut(after, " is cancelled")
+	if !found || strings.Contains(said, "goroutine ") {
+		t.Fatalf("hub run said %q", said)
+	}
+
+	h := up(t, dir) // on the same directory, to look at what is left
+	if r := h.ended(t, id); r.Status != hub.RunCancelled || r.Reason != "interrupted by the user" {
+		t.Errorf("the run is %s: %s", r.Status, r.Reason)
+	}
+	if j := h.job(t, id, "connector.fetch"); j.Status != hub.JobCancelled {
+		t.Errorf("the fetch is %s after %s", j.Status, j.outcomes())
+	}
+	h.stop(t)
+}
