@@ -25,6 +25,7 @@ func run(ctx context.Context, p *app.Process) error {
 		return err
 	}
 	o := orchestrator.New(p.Bus, p.Store, p.Log)
+	o.Point = p.Point
 	if err := p.Retry(ctx, "schema and streams", o.Setup); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type Process struct {
 	Log   *slog.Logger
 	Bus   *bus.Bus
 	Store *store.Store
+	Point func(name string) // nil in ordinary builds; see the build tag chaos
 	name  string
 }
 
@@ -110,6 +111,9 @@ func Open(ctx context.Context, name string, cfg Config, log *slog.Logger) (*Proc
 		host = "unknown"
 	}
 	p := &Process{Config: cfg, Log: log, name: fmt.Sprintf("%s/%s/%d/%s", name, host, os.Getpid(), hex.EncodeToString(id[:]))}
+	if p.Point, err = killPoint(); err != nil {
+		return nil, err
+	}
 	err = retry(ctx, log, "postgres", func() (err error) {
 		p.Store, err = store.Open(ctx, store.Config{URL: cfg.DatabaseURL, Namespace: cfg.Namespace})
 		return err
@@ -159,7 +163,7 @@ func (p *Process) Work(ctx context.Context, worker string, handlers ...work.Hand
 	}
 	return work.Run(ctx, work.Config{
 		Worker: worker, Name: p.name, Concurrency: jobs, Prefetch: ahead, Lease: p.Lease, Drain: p.Drain,
-		Policies: work.Policies(), Log: p.Log,
+		Policies: work.Policies(), Log: p.Log, Point: p.Point,
 	}, p.Bus, job.NewLedger(p.Store), handlers...)
 }
 

@@ -32,6 +32,10 @@ type Orchestrator struct {
 	store  *store.Store
 	ledger *job.Ledger
 	log    *slog.Logger
+
+	// Point is called at before-fold-commit and after-fold-commit, where tests end
+	// the process. It may be nil.
+	Point func(name string)
 }
 
 // New makes an orchestrator of its two doors.
@@ -144,10 +148,15 @@ func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
 	var res result
 	if err := o.store.InTx(ctx, func(tx store.DB) (err error) {
 		res = result{}
-		return o.transact(ctx, tx, ins, &res)
+		if err := o.transact(ctx, tx, ins, &res); err != nil {
+			return err
+		}
+		o.point("before-fold-commit")
+		return nil
 	}); err != nil {
 		return fmt.Errorf("fold %d messages: %w", len(ins), err)
 	}
+	o.point("after-fold-commit")
 	o.bus.PostJobs(res.jobs)
 	for _, c := range res.cancels {
 		o.bus.Cancel(c)
@@ -157,6 +166,12 @@ func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
 		o.bus.Progress(message.Progress{Run: s.ID, Status: string(s.Status), Note: s.Reason, At: s.FinishedAt})
 	}
 	return nil
+}
+
+func (o *Orchestrator) point(name string) {
+	if o.Point != nil {
+		o.Point(name)
+	}
 }
 
 func (o *Orchestrator) transact(ctx context.Context, tx store.DB, ins []input, res *result) error {

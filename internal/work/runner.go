@@ -141,7 +141,11 @@ func (r *runner) dispatch(ctx, life context.Context) {
 			return
 		}
 		msgs := r.more(pick, []bus.Delivery{first})
-		r.begin(life, r.claim(ctx, msgs))
+		tasks := r.claim(ctx, msgs)
+		if len(tasks) > 0 {
+			r.point("after-claim")
+		}
+		r.begin(life, tasks)
 	}
 }
 
@@ -283,7 +287,9 @@ func (r *runner) finish(life context.Context, tasks []*task) {
 	if len(ends) == 0 {
 		return
 	}
+	r.point("before-commit")
 	got := r.write(life, ends)
+	r.point("after-commit")
 	for i, t := range mine {
 		if got != nil && got[i].Err != nil { // its own statements were refused: that is an error of the attempt
 			ends[i] = t.end(t.ctx, nil, fmt.Errorf("commit: %w", got[i].Err))
@@ -352,6 +358,12 @@ func (r *runner) settle(t *task, e job.End, got job.Ended) {
 		r.progress(t, string(e.Outcome), e.Error)
 	}
 	r.ack(t.msg)
+}
+
+func (r *runner) point(name string) {
+	if r.cfg.Point != nil {
+		r.cfg.Point(name)
+	}
 }
 
 func (r *runner) progress(t *task, status, note string) {

@@ -136,6 +136,7 @@ type Config struct {
 	Drain       time.Duration // how long running jobs may go on after the end of the context
 	Policies    map[message.Kind]Policy
 	Log         *slog.Logger
+	Point       func(name string) // called at after-claim, before-commit and after-commit, where tests end the process; may be nil
 }
 
 // Why a handler's context ended.
