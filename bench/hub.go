@@ -94,7 +94,7 @@ func dropSchema(ctx context.Context, url string) error {
 func (h *hubEngine) insert(ctx context.Context, jobs []message.Job) error {
 	return h.store.InTx(ctx, func(tx store.DB) error {
 		var b store.Batch
-		job.Insert(&b, jobs)
+		job.Insert(&b, jobs, nil)
 		return b.Run(ctx, tx)
 	})
 }

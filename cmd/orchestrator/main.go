@@ -24,7 +24,9 @@ func run(ctx context.Context, p *app.Process) error {
 	if err != nil {
 		return err
 	}
-	o := orchestrator.New(p.Bus, p.Store, p.Log)
+	o := orchestrator.New(orchestrator.Config{
+		LimitConnection: p.LimitConn, LimitRepository: p.LimitRepo, Supersede: p.Supersede, Retention: p.Retention,
+	}, p.Bus, p.Store, p.Log)
 	o.Point = p.Point
 	if err := p.Retry(ctx, "schema and streams", o.Setup); err != nil {
 		return err

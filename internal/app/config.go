@@ -32,6 +32,11 @@ type Config struct {
 	Prefetch      int           `env:"HUB_WORKER_PREFETCH"`
 	Lease         time.Duration `env:"HUB_WORKER_LEASE" envDefault:"30s"`
 	Drain         time.Duration `env:"HUB_WORKER_DRAIN" envDefault:"25s"`
+	LimitConn     int           `env:"HUB_LIMIT_CONNECTION" envDefault:"64"`
+	LimitRepo     int           `env:"HUB_LIMIT_REPOSITORY" envDefault:"8"`
+	Supersede     bool          `env:"HUB_SUPERSEDE" envDefault:"true"`
+	Retention     time.Duration `env:"HUB_RETENTION" envDefault:"720h"`
+	Strict        bool          `env:"HUB_WORKER_STRICT"`
 	DataDir       string        `env:"HUB_DATA_DIR"`
 	PostgresBin   string        `env:"HUB_PG_BIN"`
 	WorkDir       string        `env:"HUB_WORK_DIR"`
@@ -72,6 +77,10 @@ func Load() (Config, error) {
 		return c, &UsageError{fmt.Errorf("HUB_WORKER_LEASE %s must be 3s to 1h", c.Lease)}
 	case c.Drain < 0 || c.Drain > time.Hour:
 		return c, &UsageError{fmt.Errorf("HUB_WORKER_DRAIN %s must be 0s to 1h", c.Drain)}
+	case c.LimitConn < 0 || c.LimitRepo < 0:
+		return c, &UsageError{errors.New("HUB_LIMIT_CONNECTION and HUB_LIMIT_REPOSITORY must be 0 (no limit) or more")}
+	case c.Retention != 0 && c.Retention < time.Hour:
+		return c, &UsageError{fmt.Errorf("HUB_RETENTION %s must be 0 (for ever) or at least 1h", c.Retention)}
 	case c.LogFormat != "auto" && c.LogFormat != "text" && c.LogFormat != "json":
 		return c, &UsageError{fmt.Errorf("HUB_LOG_FORMAT %q is not auto, text or json", c.LogFormat)}
 	case (c.NATSURL == "") != (c.DatabaseURL == ""):
@@ -111,6 +120,11 @@ HUB_WORKER_CONCURRENCY  jobs at a time (connector 8, analyzer 2, deployer 4)
 HUB_WORKER_PREFETCH     messages of each priority held ahead (as many as jobs at a time)
 HUB_WORKER_LEASE        after that long without a heartbeat a job is given to another worker (30s)
 HUB_WORKER_DRAIN        how long running jobs may go on after SIGTERM (25s)
+HUB_WORKER_STRICT       a priority is worked on only when no higher one waits, instead of 8/4/2/1 (false)
+HUB_LIMIT_CONNECTION    jobs at a time of one connection, over all replicas; 0 is no limit (64)
+HUB_LIMIT_REPOSITORY    jobs at a time of one repository, over all replicas; 0 is no limit (8)
+HUB_SUPERSEDE           a newer push to a branch cancels the older one's run (true)
+HUB_RETENTION           how long ended runs are kept; 0 is for ever (720h)
 HUB_DATA_DIR            data directory of the embedded services
 HUB_PG_BIN              directory of postgres and initdb
 HUB_WORK_DIR            where snapshots are unpacked (the system's temporary directory)

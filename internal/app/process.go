@@ -162,7 +162,7 @@ func (p *Process) Work(ctx context.Context, worker string, handlers ...work.Hand
 		ahead = p.Prefetch
 	}
 	return work.Run(ctx, work.Config{
-		Worker: worker, Name: p.name, Concurrency: jobs, Prefetch: ahead, Lease: p.Lease, Drain: p.Drain,
+		Worker: worker, Name: p.name, Concurrency: jobs, Prefetch: ahead, Strict: p.Strict, Lease: p.Lease, Drain: p.Drain,
 		Policies: work.Policies(), Log: p.Log, Point: p.Point,
 	}, p.Bus, job.NewLedger(p.Store), handlers...)
 }

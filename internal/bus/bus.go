@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"integrationhub/internal/hub"
 	"integrationhub/internal/message"
 	"integrationhub/streams"
 )
@@ -234,3 +235,35 @@ func (b *Bus) EventBacklog(ctx context.Context) (float64, error) {
 
 // ErrNotFound says that an object is not in the bucket.
 var ErrNotFound = fmt.Errorf("not in the Object Store: %w", fs.ErrNotExist)
+
+// pausedFor is how long a pause lasts on the server; the sweep renews it.
+const pausedFor = 24 * 365 * time.Hour
+
+// SetPauses pauses the job consumers that are named, and resumes the others.
+func (b *Bus) SetPauses(ctx context.Context, paused map[string]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	for _, w := range message.Workers {
+		for _, p := range hub.Priorities {
+			name := message.Durable(w, p)
+			if err := b.setPause(ctx, name, paused[name]); err != nil {
+				return fmt.Errorf("pause or resume %s: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (b *Bus) setPause(ctx context.Context, durable string, want bool) error {
+	c, err := b.js.Consumer(ctx, b.stream(message.Jobs), durable)
+	if err != nil {
+		return err
+	}
+	switch is := c.CachedInfo().Paused; {
+	case want && !is:
+		_, err = b.js.PauseConsumer(ctx, b.stream(message.Jobs), durable, time.Now().Add(pausedFor))
+	case !want && is:
+		_, err = b.js.ResumeConsumer(ctx, b.stream(message.Jobs), durable)
+	}
+	return err
+}

@@ -49,7 +49,9 @@ func start(ctx context.Context, cfg app.Config, door net.Listener, log *slog.Log
 	if err != nil {
 		return nil, errors.Join(err, e.release())
 	}
-	o := orchestrator.New(e.process.Bus, e.process.Store, log)
+	o := orchestrator.New(orchestrator.Config{
+		LimitConnection: cfg.LimitConn, LimitRepository: cfg.LimitRepo, Supersede: cfg.Supersede, Retention: cfg.Retention,
+	}, e.process.Bus, e.process.Store, log)
 	if err := o.Setup(ctx); err != nil {
 		return nil, errors.Join(err, e.release())
 	}

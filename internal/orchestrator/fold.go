@@ -4,12 +4,9 @@ package orchestrator
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -21,13 +18,24 @@ import (
 	"integrationhub/internal/store"
 	"integrationhub/internal/store/dead"
 	"integrationhub/internal/store/event"
-	"integrationhub/internal/store/fact"
 	"integrationhub/internal/store/job"
-	"integrationhub/internal/store/run"
 )
+
+// Config is what operators decide.
+type Config struct {
+	LimitConnection int           // jobs at a time of one connection, over all replicas; 0 is no limit
+	LimitRepository int           // the same of one repository
+	Supersede       bool          // a newer push to a branch cancels the older one's run
+	Retention       time.Duration // of ended runs and what belongs to them; 0 keeps them for ever
+}
+
+func (c Config) limits() job.Limits {
+	return job.Limits{Connection: c.LimitConnection, Repository: c.LimitRepository}
+}
 
 // Orchestrator is one of any number that work side by side.
 type Orchestrator struct {
+	cfg    Config
 	bus    *bus.Bus
 	store  *store.Store
 	ledger *job.Ledger
@@ -39,8 +47,8 @@ type Orchestrator struct {
 }
 
 // New makes an orchestrator of its two doors.
-func New(b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
-	return &Orchestrator{bus: b, store: s, ledger: job.NewLedger(s), log: log}
+func New(cfg Config, b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
+	return &Orchestrator{cfg: cfg, bus: b, store: s, ledger: job.NewLedger(s), log: log}
 }
 
 // How many messages one fold takes at most, and how many are read ahead.
@@ -136,7 +144,7 @@ func (o *Orchestrator) ack(ins []input) {
 
 // result is what a fold leaves to be done after its commit.
 type result struct {
-	jobs    []message.Job
+	publish []message.Job
 	cancels []message.Cancel
 	ended   []flow.State
 }
@@ -147,8 +155,7 @@ func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
 	defer cancel()
 	var res result
 	if err := o.store.InTx(ctx, func(tx store.DB) (err error) {
-		res = result{}
-		if err := o.transact(ctx, tx, ins, &res); err != nil {
+		if res, err = o.transact(ctx, tx, ins); err != nil {
 			return err
 		}
 		o.point("before-fold-commit")
@@ -157,7 +164,10 @@ func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
 		return fmt.Errorf("fold %d messages: %w", len(ins), err)
 	}
 	o.point("after-fold-commit")
-	o.bus.PostJobs(res.jobs)
+	o.bus.PostJobs(res.publish)
+	for _, j := range res.publish {
+		o.bus.Progress(message.Progress{Run: j.Run, Job: j.ID, Kind: j.Kind, Status: string(hub.JobPending), At: time.Now().UTC()})
+	}
 	for _, c := range res.cancels {
 		o.bus.Cancel(c)
 	}
@@ -166,157 +176,6 @@ func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
 		o.bus.Progress(message.Progress{Run: s.ID, Status: string(s.Status), Note: s.Reason, At: s.FinishedAt})
 	}
 	return nil
-}
-
-func (o *Orchestrator) point(name string) {
-	if o.Point != nil {
-		o.Point(name)
-	}
-}
-
-func (o *Orchestrator) transact(ctx context.Context, tx store.DB, ins []input, res *result) error {
-	fresh, err := o.take(ctx, tx, ins)
-	if err != nil {
-		return err
-	}
-	var ids []string
-	for _, in := range ins {
-		if fresh[in.key()] {
-			ids = append(ids, flow.RunOf(in.msg))
-		}
-	}
-	slices.Sort(ids)
-	states, err := lock(ctx, tx, slices.Compact(ids))
-	if err != nil {
-		return err
-	}
-	var b store.Batch
-	changed := map[string]bool{}
-	for _, in := range ins {
-		if !fresh[in.key()] {
-			continue
-		}
-		delete(fresh, in.key()) // the same message twice in one batch
-		id := flow.RunOf(in.msg)
-		was := states[id]
-		next, effects, err := flow.Next(was, in.msg, time.Now().UTC())
-		if err != nil {
-			o.log.Error("message cannot be folded", "message", in.key(), "err", err)
-			dead.Insert(&b, letter(in, err))
-			continue
-		}
-		if next.ID == "" {
-			continue // it addresses a run that does not exist
-		}
-		states[id], changed[id] = next, true
-		if next.Status.Terminal() && !was.Status.Terminal() {
-			res.ended = append(res.ended, next)
-		}
-		apply(&b, effects, res)
-	}
-	for _, id := range slices.Sorted(maps.Keys(changed)) {
-		save(&b, states[id])
-	}
-	job.Insert(&b, res.jobs)
-	return b.Run(ctx, tx)
-}
-
-// take returns the keys of the messages that nobody folded yet, and makes them
-// folded. Events that came straight over NATS get their row here.
-func (o *Orchestrator) take(ctx context.Context, tx store.DB, ins []input) (map[string]bool, error) {
-	var b store.Batch
-	var events, facts []string
-	for _, in := range ins {
-		switch m := in.msg.(type) {
-		case *message.Event:
-			events = append(events, m.Key)
-			if in.delivery != nil {
-				event.Queue(&b, *m)
-			}
-		case *message.Fact:
-			facts = append(facts, m.ID)
-		}
-	}
-	fresh := map[string]bool{}
-	if len(events) > 0 {
-		if err := b.Run(ctx, tx); err != nil {
-			return nil, err
-		}
-		keys, err := event.Take(ctx, tx, events)
-		if err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			fresh[k] = true
-		}
-	}
-	if len(facts) > 0 {
-		ids, err := fact.Take(ctx, tx, facts)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range ids {
-			fresh[id] = true
-		}
-	}
-	return fresh, nil
-}
-
-func lock(ctx context.Context, tx store.DB, ids []string) (map[string]flow.State, error) {
-	raw, err := run.Lock(ctx, tx, ids)
-	if err != nil {
-		return nil, err
-	}
-	states := make(map[string]flow.State, len(raw))
-	for id, r := range raw {
-		var s flow.State
-		if err := json.Unmarshal(r, &s); err != nil {
-			return nil, fmt.Errorf("decode state of run %s: %w", id, err)
-		}
-		states[id] = s
-	}
-	return states, nil
-}
-
-func apply(b *store.Batch, effects []flow.Effect, res *result) {
-	for _, e := range effects {
-		switch e := e.(type) {
-		case flow.Enqueue:
-			res.jobs = append(res.jobs, e.Job)
-		case flow.CancelJobs:
-			job.CancelRun(b, e.Run, e.Reason)
-			res.cancels = append(res.cancels, message.Cancel{Run: e.Run, Reason: e.Reason})
-		}
-	}
-}
-
-func save(b *store.Batch, s flow.State) {
-	raw, err := json.Marshal(s)
-	if err != nil {
-		panic(fmt.Sprintf("encode state of run %s: %v", s.ID, err)) // a flow.State always can be
-	}
-	r := run.Run{
-		ID: s.ID, Connection: s.Connection, Repository: s.Repository, Ref: s.Ref, Commit: s.Commit, Strategy: s.Strategy,
-		Priority: s.Priority, Status: s.Status, Reason: s.Reason, Trace: s.Trace, CreatedAt: s.CreatedAt,
-	}
-	if !s.FinishedAt.IsZero() {
-		r.FinishedAt = &s.FinishedAt
-	}
-	run.Save(b, r, raw)
-}
-
-func letter(in input, err error) message.DeadLetter {
-	d := message.DeadLetter{ID: "fold." + in.key(), Run: flow.RunOf(in.msg), Cause: hub.CleanText(err.Error()), At: time.Now().UTC()}
-	switch m := in.msg.(type) {
-	case *message.Event:
-		d.Kind, d.Body = m.Kind, m.CloudEvent()
-	case *message.Fact:
-		d.Kind, d.Body = m.Kind, m.Body
-	}
-	if in.delivery != nil {
-		d.Subject = in.delivery.Subject
-	}
-	return d
 }
 
 // bury gives up a delivery that is not an event or a fact of ours.
@@ -337,6 +196,12 @@ func (o *Orchestrator) bury(ctx context.Context, d bus.Delivery, cause error) {
 	o.bus.PostDead(message.Orchestrator, l)
 	if err := d.Ack(); err != nil {
 		o.log.Debug("ack", "err", err)
+	}
+}
+
+func (o *Orchestrator) point(name string) {
+	if o.Point != nil {
+		o.Point(name)
 	}
 }
 

@@ -6,8 +6,14 @@ import (
 	"time"
 
 	"integrationhub/internal/message"
+	"integrationhub/internal/store"
+	"integrationhub/internal/store/deployment"
 	"integrationhub/internal/store/event"
 	"integrationhub/internal/store/fact"
+	"integrationhub/internal/store/job"
+	"integrationhub/internal/store/queue"
+	"integrationhub/internal/store/run"
+	"integrationhub/internal/store/schedule"
 	"integrationhub/internal/store/snapshot"
 )
 
@@ -19,6 +25,7 @@ const (
 	lostAge      = 5 * time.Second    // jobs younger than that may still be on their way to the stream
 	expireEvery  = 600                // ticks between sweeps of old snapshots
 	snapshotKept = 7 * 24 * time.Hour // after the end of their run
+	deleteSize   = 500                // runs of one transaction
 	sweepTimeout = 20 * time.Second   // of one look
 )
 
@@ -34,12 +41,12 @@ func (o *Orchestrator) sweep(ctx context.Context, fold func(input)) {
 		case <-t.C:
 		}
 		look, cancel := context.WithTimeout(ctx, sweepTimeout)
-		err := errors.Join(o.sweepFolds(look, fold), o.sweepJobs(look))
+		err := errors.Join(o.sweepFolds(look, fold), o.sweepJobs(look), o.sweepSchedules(look))
 		if n%lostEvery == 0 {
-			err = errors.Join(err, o.sweepLost(look))
+			err = errors.Join(err, o.sweepLost(look), o.sweepHeld(look), o.sweepPauses(look))
 		}
 		if n%expireEvery == 0 {
-			err = errors.Join(err, o.sweepSnapshots(look))
+			err = errors.Join(err, o.sweepSnapshots(look), o.sweepOld(look))
 		}
 		cancel()
 		if err != nil && ctx.Err() == nil {
@@ -112,6 +119,67 @@ func (o *Orchestrator) sweepLost(ctx context.Context) error {
 		o.bus.PostJobs(jobs)
 	}
 	return nil
+}
+
+// sweepHeld admits what the folds left waiting: a slot that a cancel freed, or a
+// limit that was raised.
+func (o *Orchestrator) sweepHeld(ctx context.Context) error {
+	conns, err := o.ledger.HeldConnections(ctx)
+	if err != nil || len(conns) == 0 {
+		return err
+	}
+	var release []message.Job
+	err = o.store.InTx(ctx, func(tx store.DB) (err error) {
+		_, release, err = job.Admit(ctx, tx, o.cfg.limits(), nil, conns)
+		return err
+	})
+	o.bus.PostJobs(release)
+	return err
+}
+
+// sweepPauses gives the consumers the pauses of the ledger: a stream that was
+// made anew has forgotten them.
+func (o *Orchestrator) sweepPauses(ctx context.Context) error {
+	pauses, err := queue.Pauses(ctx, o.store)
+	if err != nil {
+		return err
+	}
+	paused := map[string]bool{}
+	for _, p := range pauses {
+		paused[message.Durable(p.Worker, p.Priority)] = true
+	}
+	return o.bus.SetPauses(ctx, paused)
+}
+
+// sweepSchedules turns what is due into events. Their ids are derived from the
+// time that was due, so each fires once however many sweep.
+func (o *Orchestrator) sweepSchedules(ctx context.Context) error {
+	events, err := schedule.Fire(ctx, o.store, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, e := range events {
+		if err := o.bus.PublishEvent(ctx, e); err != nil {
+			o.log.Warn("scheduled event not published; it is folded from its row", "event", e.Key, "err", err)
+		}
+	}
+	return nil
+}
+
+// sweepOld deletes runs that ended longer ago than they are kept, in batches.
+func (o *Orchestrator) sweepOld(ctx context.Context) error {
+	if o.cfg.Retention == 0 {
+		return nil
+	}
+	for {
+		n, err := run.DeleteOld(ctx, o.store, o.cfg.Retention, deleteSize)
+		if err != nil {
+			return err
+		}
+		if n < deleteSize {
+			return deployment.DeleteChunks(ctx, o.store, o.cfg.Retention, deleteSize)
+		}
+	}
 }
 
 // sweepSnapshots deletes the bytes of snapshots whose run ended long ago.

@@ -153,16 +153,16 @@ func All[T any](ctx context.Context, db DB, scan func(pgx.CollectableRow) (T, er
 }
 
 // Rejected reports whether Postgres answered and refused the statement itself
-// (a constraint, a value, a deadlock), so that trying the same again as part of
-// the same batch is no use. A lost connection or a server that is starting is
-// not a rejection.
+// (a constraint, a value), so that trying the same again as part of the same
+// batch is no use. A lost connection, a server that is starting, or a deadlock
+// with another transaction is not a rejection.
 func Rejected(err error) bool {
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) {
 		return false
 	}
 	switch pe.Code[:2] {
-	case "08", "53", "57", "58": // connection, resources, operator intervention, system
+	case "08", "40", "53", "57", "58": // connection, rollback, resources, operator intervention, system
 		return false
 	}
 	return true

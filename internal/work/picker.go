@@ -11,24 +11,28 @@ import (
 var weights = [4]int{8, 4, 2, 1}
 
 // picker takes the next message of four queues: the most urgent that has credit
-// left; when none that waits has any, all credits are given anew.
+// left; when none that waits has any, all credits are given anew. A strict one
+// knows no credit: what is less urgent waits.
 type picker struct {
 	in     [4]chan bus.Delivery
 	credit [4]int
+	strict bool
 }
 
-func newPicker(in [4]chan bus.Delivery) *picker { return &picker{in: in, credit: weights} }
+func newPicker(in [4]chan bus.Delivery, strict bool) *picker {
+	return &picker{in: in, credit: weights, strict: strict}
+}
 
 // try takes a message that is there.
 func (p *picker) try() (bus.Delivery, bool) {
 	for range 2 {
 		for i, in := range p.in {
-			if p.credit[i] == 0 {
+			if p.credit[i] == 0 && !p.strict {
 				continue
 			}
 			select {
 			case d := <-in:
-				p.credit[i]--
+				p.credit[i] = max(p.credit[i]-1, 0)
 				return d, true
 			default:
 			}

@@ -80,7 +80,7 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 				select {
 				case r.in[i] <- d:
 				case <-ctx.Done():
-					r.handBack(d)
+					r.nak(d, 0)
 				}
 			})
 		})
@@ -90,7 +90,7 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 	for _, in := range r.in {
 		close(in)
 		for d := range in {
-			r.handBack(d)
+			r.nak(d, 0)
 		}
 	}
 	r.drain()
@@ -120,15 +120,9 @@ func (r *runner) drain() {
 	}
 }
 
-func (r *runner) handBack(d bus.Delivery) {
-	if err := d.Nak(0); err != nil {
-		r.cfg.Log.Debug("message not handed back; it comes again after the ack wait", "subject", d.Subject, "err", err)
-	}
-}
-
 // dispatch claims messages as slots become free, the most urgent first.
 func (r *runner) dispatch(ctx, life context.Context) {
-	pick := newPicker(r.in)
+	pick := newPicker(r.in, r.cfg.Strict)
 	for {
 		select {
 		case r.slots <- struct{}{}:
@@ -141,7 +135,7 @@ func (r *runner) dispatch(ctx, life context.Context) {
 			return
 		}
 		msgs := r.more(pick, []bus.Delivery{first})
-		tasks := r.claim(ctx, msgs)
+		tasks := r.claim(life, msgs)
 		if len(tasks) > 0 {
 			r.point("after-claim")
 		}
@@ -169,20 +163,23 @@ func (r *runner) more(pick *picker, msgs []bus.Delivery) []bus.Delivery {
 // unknownKind is how long a message of an unknown kind waits for a newer worker.
 const unknownKind = 30 * time.Second
 
+// ledgerTimeout bounds a claim, and what else must not hold up the dispatch.
+const ledgerTimeout = 10 * time.Second
+
 // claim returns the tasks that are ours; the slots of the others are free again.
-func (r *runner) claim(ctx context.Context, msgs []bus.Delivery) []*task {
+// It goes on when the worker is told to stop: a claim of unknown outcome would
+// keep its job until the lease runs out.
+func (r *runner) claim(life context.Context, msgs []bus.Delivery) []*task {
 	tasks := make(map[string]*task, len(msgs))
 	ids := make([]string, 0, len(msgs))
 	for _, m := range msgs {
 		j, err := m.Job()
 		switch _, known := r.handlers[j.Kind]; {
 		case err != nil:
-			r.bury(m, err)
+			r.bury(life, m, err)
 		case !known:
 			r.cfg.Log.Warn("unknown kind of job; a newer worker may take it", "kind", j.Kind, "job", j.ID)
-			if err := m.Nak(unknownKind); err != nil {
-				r.cfg.Log.Debug("nak", "job", j.ID, "err", err)
-			}
+			r.nak(m, unknownKind)
 		case tasks[j.ID] != nil:
 			r.ack(m) // a second copy in the same batch
 		default:
@@ -195,13 +192,13 @@ func (r *runner) claim(ctx context.Context, msgs []bus.Delivery) []*task {
 	if len(ids) == 0 {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(life, ledgerTimeout)
+	defer cancel()
 	claims, err := r.ledger.Claim(ctx, r.cfg.Name, ids, r.cfg.Lease)
 	if err != nil {
 		r.cfg.Log.Warn("claim failed", "jobs", len(ids), "err", err)
 		for _, t := range tasks {
-			if err := t.msg.Nak(time.Second); err != nil {
-				r.cfg.Log.Debug("nak", "job", t.job.ID, "err", err)
-			}
+			r.nak(t.msg, time.Second)
 			<-r.slots
 		}
 		return nil
@@ -220,11 +217,25 @@ func (r *runner) claim(ctx context.Context, msgs []bus.Delivery) []*task {
 	return ours
 }
 
-// bury puts what is not a job of ours on the dead-letter stream.
-func (r *runner) bury(m bus.Delivery, err error) {
-	r.cfg.Log.Error("unreadable job", "subject", m.Subject, "err", err)
-	r.queue.PostDead(r.cfg.Worker, message.DeadLetter{ID: hub.BlobHash(m.Data), Subject: m.Subject, Cause: err.Error(), At: time.Now().UTC(), Body: m.Data})
+// bury makes a dead letter of what is not a job of ours.
+func (r *runner) bury(life context.Context, m bus.Delivery, cause error) {
+	ctx, cancel := context.WithTimeout(life, ledgerTimeout)
+	defer cancel()
+	r.cfg.Log.Error("unreadable job", "subject", m.Subject, "err", cause)
+	d := message.DeadLetter{ID: "unread." + hub.BlobHash(append([]byte(m.Subject+"\n"), m.Data...)), Subject: hub.CleanText(m.Subject), Cause: hub.CleanText(cause.Error()), At: time.Now().UTC(), Body: m.Data}
+	if err := r.ledger.Bury(ctx, d); err != nil {
+		r.cfg.Log.Warn("dead letter not stored; the message comes again", "err", err)
+		r.nak(m, time.Second)
+		return
+	}
+	r.queue.PostDead(r.cfg.Worker, d)
 	r.ack(m)
+}
+
+func (r *runner) nak(m bus.Delivery, delay time.Duration) {
+	if err := m.Nak(delay); err != nil {
+		r.cfg.Log.Debug("nak lost; the message comes again after the ack wait", "subject", m.Subject, "err", err)
+	}
 }
 
 func (r *runner) ack(m bus.Delivery) {
@@ -242,6 +253,9 @@ func (r *runner) begin(life context.Context, tasks []*task) {
 		t.note = func(text string) { r.progress(t, string(hub.JobProcessing), text) }
 		t.ctx, t.stop = context.WithCancelCause(life)
 		r.mu.Lock()
+		if stale := r.held[t.job.ID]; stale != nil {
+			stale.stop(errLost) // this worker lost the claim, and got the job again
+		}
 		r.held[t.job.ID] = t
 		r.mu.Unlock()
 		r.handling.Go(func() {
@@ -306,7 +320,9 @@ func (r *runner) finish(life context.Context, tasks []*task) {
 
 func (r *runner) release(t *task) {
 	r.mu.Lock()
-	delete(r.held, t.job.ID)
+	if r.held[t.job.ID] == t {
+		delete(r.held, t.job.ID)
+	}
 	r.mu.Unlock()
 	t.stop(nil)
 }
@@ -345,9 +361,7 @@ func (r *runner) settle(t *task, e job.End, got job.Ended) {
 		t.log.Info("job waits", "outcome", e.Outcome, "delay", e.Delay, "err", e.Error)
 		r.progress(t, string(hub.JobPending), e.Error)
 		if e.Delay <= job.MaxNak {
-			if err := t.msg.Nak(e.Delay); err != nil {
-				t.log.Debug("nak lost; the sweep sends the job again", "err", err)
-			}
+			r.nak(t.msg, e.Delay)
 			return
 		}
 	case job.Completed:
@@ -381,9 +395,12 @@ func (r *runner) cancelled(c message.Cancel) {
 	}
 }
 
+// maxBeat keeps deliveries within their ack wait of 30 s, however long the lease.
+const maxBeat = 10 * time.Second
+
 // heartbeat keeps leases and deliveries alive, and learns what must stop.
 func (r *runner) heartbeat(ctx context.Context) {
-	tick := time.NewTicker(r.cfg.Lease / 3)
+	tick := time.NewTicker(min(r.cfg.Lease/3, maxBeat))
 	defer tick.Stop()
 	for {
 		select {
@@ -416,10 +433,11 @@ func (r *runner) renew(ctx context.Context, held []job.Claim) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for id, reason := range stop {
-		t := r.held[id]
+	for _, c := range held {
+		t := r.held[c.ID]
+		reason, told := stop[c.ID]
 		switch {
-		case t == nil: // ended meanwhile
+		case !told || t == nil || t.claim != c: // goes on, or ended meanwhile
 		case reason != "":
 			t.stop(&cancelledError{reason})
 		default:

@@ -124,6 +124,7 @@ type Ledger interface {
 	Claim(ctx context.Context, worker string, ids []string, lease time.Duration) ([]job.Claim, error)
 	Renew(ctx context.Context, held []job.Claim, lease time.Duration) (stop map[string]string, err error)
 	Finish(ctx context.Context, ends []job.End) ([]job.Ended, error)
+	Bury(ctx context.Context, d message.DeadLetter) error
 }
 
 // Config of a runner.
@@ -132,6 +133,7 @@ type Config struct {
 	Name        string // of this replica, unique: it stands beside every attempt
 	Concurrency int    // jobs at a time
 	Prefetch    int    // messages of each priority held ahead; they are not available to other replicas
+	Strict      bool   // a priority is taken only when no higher one waits; otherwise 8/4/2/1
 	Lease       time.Duration
 	Drain       time.Duration // how long running jobs may go on after the end of the context
 	Policies    map[message.Kind]Policy

@@ -3,6 +3,7 @@ package dead
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,12 +19,56 @@ func Insert(b *store.Batch, d message.DeadLetter) {
 	b.Queue(insertSQL, d.ID, d.Run, string(d.Kind), d.Subject, d.Cause, d.Attempts, d.Body, d.At)
 }
 
-const listSQL = `SELECT id, run, kind, subject, cause, attempts, body, created_at FROM dead_letter ORDER BY created_at DESC, id LIMIT $1`
+// Letter is a dead letter as readers see it.
+type Letter struct {
+	message.DeadLetter
+	Resolution string     `json:"resolution,omitempty"` // REQUEUED or DISCARDED; empty while it is open
+	ResolvedAt *time.Time `json:"resolved_at,omitempty"`
+	Reason     string     `json:"reason,omitempty"`      // of a discard
+	RequeuedAs string     `json:"requeued_as,omitempty"` // the job that makes it good
+}
 
-// List returns the newest dead letters.
-func List(ctx context.Context, s *store.Store, limit int) ([]message.DeadLetter, error) {
-	return store.All(ctx, s.DB(), func(r pgx.CollectableRow) (message.DeadLetter, error) {
-		var d message.DeadLetter
-		return d, r.Scan(&d.ID, &d.Run, &d.Kind, &d.Subject, &d.Cause, &d.Attempts, &d.Body, &d.At)
-	}, listSQL, limit)
+// Filter narrows a list; zero values do not.
+type Filter struct {
+	Kind   message.Kind
+	Run    string
+	Cause  string // a part of the cause
+	All    bool   // resolved ones too
+	Before string // id of the last letter of the page before
+	Limit  int
+}
+
+const columns = `d.id, d.run, d.kind, d.subject, d.cause, d.attempts, d.body, d.created_at, coalesce(d.resolution, ''), d.resolved_at, d.reason,
+	coalesce((SELECT j.id FROM job j WHERE j.run = d.run AND j.origin = d.id ORDER BY j.created_at DESC LIMIT 1), '')`
+
+func scan(r pgx.CollectableRow) (Letter, error) {
+	var d Letter
+	err := r.Scan(&d.ID, &d.Run, &d.Kind, &d.Subject, &d.Cause, &d.Attempts, &d.Body, &d.At, &d.Resolution, &d.ResolvedAt, &d.Reason, &d.RequeuedAs)
+	return d, err
+}
+
+const listSQL = `SELECT ` + columns + ` FROM dead_letter d
+WHERE ($1 = '' OR d.kind = $1) AND ($2 = '' OR d.run = $2) AND ($3 = '' OR strpos(d.cause, $3) > 0) AND ($4 OR d.resolution IS NULL)
+	AND ($5 = '' OR (d.created_at, d.id) < (SELECT created_at, id FROM dead_letter WHERE id = $5))
+ORDER BY d.created_at DESC, d.id DESC LIMIT $6`
+
+// List returns dead letters, newest first.
+func List(ctx context.Context, s *store.Store, f Filter) ([]Letter, error) {
+	return store.All(ctx, s.DB(), scan, listSQL, string(f.Kind), f.Run, f.Cause, f.All, f.Before, f.Limit)
+}
+
+// Get returns one; the error is store.ErrNotFound where there is none.
+func Get(ctx context.Context, s *store.Store, id string) (Letter, error) {
+	return store.One(ctx, s.DB(), scan, `SELECT `+columns+` FROM dead_letter d WHERE d.id = $1`, id)
+}
+
+// Requeued queues the end of an open letter that a new job makes good.
+func Requeued(b *store.Batch, id string) {
+	b.Queue(`UPDATE dead_letter SET resolution = 'REQUEUED', resolved_at = now() WHERE id = $1 AND resolution IS NULL`, id)
+}
+
+// Discard ends an open letter; it returns false where it is not open.
+func Discard(ctx context.Context, s *store.Store, id, reason string) (bool, error) {
+	tag, err := s.DB().Exec(ctx, `UPDATE dead_letter SET resolution = 'DISCARDED', resolved_at = now(), reason = $2 WHERE id = $1 AND resolution IS NULL`, id, reason)
+	return tag.RowsAffected() == 1, err
 }

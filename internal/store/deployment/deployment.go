@@ -86,7 +86,9 @@ func OfRun(ctx context.Context, s *store.Store, run string) (Deployment, error) 
 // chunkSize caps the content of one row.
 const chunkSize = 1 << 20
 
-const chunkSQL = `INSERT INTO chunk (hash, bytes) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING`
+// The row is locked and marked as used even where it is there already: whoever
+// deletes unused chunks sees that before it goes on.
+const chunkSQL = `INSERT INTO chunk (hash, bytes) VALUES ($1, $2) ON CONFLICT (hash) DO UPDATE SET used_at = now()`
 
 const fileSQL = `INSERT INTO deployment_file (deployment, path, side, mode, hash, size, chunks) VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
@@ -178,4 +180,14 @@ func join(ctx context.Context, s *store.Store, dec *zstd.Decoder, k kept) ([]byt
 		return nil, fmt.Errorf("content has hash %s, %s was kept", got, k.hash)
 	}
 	return out.Bytes(), nil
+}
+
+const deleteChunksSQL = `DELETE FROM chunk WHERE hash IN (SELECT hash FROM chunk WHERE used_at < now() - $1::interval ORDER BY used_at LIMIT $2)
+	AND used_at < now() - $1::interval AND NOT EXISTS (SELECT 1 FROM deployment_file f WHERE f.chunks @> ARRAY[chunk.hash])`
+
+// DeleteChunks deletes chunks that were last kept longer than age ago and that no
+// file holds any more, looking at limit of them.
+func DeleteChunks(ctx context.Context, s *store.Store, age time.Duration, limit int) error {
+	_, err := s.DB().Exec(ctx, deleteChunksSQL, age, limit)
+	return err
 }

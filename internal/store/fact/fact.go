@@ -27,13 +27,19 @@ func Insert(b *store.Batch, facts []message.Fact) {
 	b.Queue(insertSQL, id, run, job, kind, trace, body)
 }
 
+// InsertAt queues a fact that is folded at a time, and not before: the sweep
+// brings it.
+func InsertAt(b *store.Batch, f message.Fact, at time.Time) {
+	b.Queue(`INSERT INTO fact (id, run, job, kind, trace, body, due_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`, f.ID, f.Run, f.Job, string(f.Kind), f.Trace, []byte(f.Body), at)
+}
+
 // Take deletes the rows of facts, and returns the ids that were there. That is
 // the fold's dedupe: a fact seen again has no row.
 func Take(ctx context.Context, db store.DB, ids []string) ([]string, error) {
 	return store.All(ctx, db, pgx.RowTo[string], `DELETE FROM fact WHERE id = ANY($1) RETURNING id`, ids)
 }
 
-const staleSQL = `SELECT id, run, job, kind, trace, body FROM fact WHERE created_at < now() - $1::interval ORDER BY created_at LIMIT $2`
+const staleSQL = `SELECT id, run, job, kind, trace, body FROM fact WHERE due_at < now() - $1::interval ORDER BY due_at LIMIT $2`
 
 // Stale returns facts that were not folded within age, oldest first.
 func Stale(ctx context.Context, s *store.Store, age time.Duration, limit int) ([]message.Fact, error) {

@@ -31,19 +31,21 @@ type Ended struct {
 	Err   error          // its statements failed, nothing was written
 }
 
+// A cancelled job does not come back: what would be tried again ends.
 const finishSQL = `WITH e AS (
 	SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::interval[]) e(id, fence, outcome, error, delay)
 ), gone AS (
-	DELETE FROM job_open j USING e WHERE j.id = e.id AND j.fence = e.fence AND j.status = 'PROCESSING' AND e.outcome IN ('COMPLETED', 'FAILED', 'CANCELLED')
-	RETURNING j.id, j.attempt, j.fence, j.worker, j.started_at, e.outcome, e.error
+	DELETE FROM job_open j USING e WHERE j.id = e.id AND j.fence = e.fence AND j.status = 'PROCESSING'
+		AND (e.outcome IN ('COMPLETED', 'FAILED', 'CANCELLED') OR j.cancel IS NOT NULL)
+	RETURNING j.id, j.attempt, j.fence, j.worker, j.started_at, CASE WHEN e.outcome IN ('RETRY', 'LATER') THEN 'CANCELLED' ELSE e.outcome END, e.error
 ), back AS (
-	UPDATE job_open j SET status = 'PENDING', worker = '', lease_until = NULL, next_at = now() + e.delay, published = e.delay <= $6::interval,
+	UPDATE job_open j SET status = 'PENDING', lease_until = NULL, next_at = now() + e.delay, published = e.delay <= $6::interval,
 		attempt = j.attempt - CASE e.outcome WHEN 'LATER' THEN 1 ELSE 0 END
-	FROM e WHERE j.id = e.id AND j.fence = e.fence AND j.status = 'PROCESSING' AND e.outcome IN ('RETRY', 'LATER')
-	RETURNING j.id, j.attempt + CASE e.outcome WHEN 'LATER' THEN 1 ELSE 0 END, j.fence, '' AS worker, j.started_at, e.outcome, e.error
+	FROM e WHERE j.id = e.id AND j.fence = e.fence AND j.status = 'PROCESSING' AND j.cancel IS NULL AND e.outcome IN ('RETRY', 'LATER')
+	RETURNING j.id, j.attempt + CASE e.outcome WHEN 'LATER' THEN 1 ELSE 0 END, j.fence, j.worker, j.started_at, e.outcome, e.error
 )
 INSERT INTO job_attempt (job, attempt, fence, worker, started_at, outcome, error, finished_at)
-SELECT w.*, clock_timestamp() FROM (SELECT * FROM gone UNION ALL SELECT * FROM back) w RETURNING job`
+SELECT w.*, clock_timestamp() FROM (SELECT * FROM gone UNION ALL SELECT * FROM back) w RETURNING job, attempt, fence`
 
 // Finish writes the ends of many attempts in one transaction: the fenced end of
 // the job, the handler's rows and its facts stand or fall together. Where a
@@ -97,14 +99,14 @@ func (l *Ledger) finish(ctx context.Context, ends []End) ([]Ended, error) {
 	}
 	out := make([]Ended, n)
 	err := l.s.InTx(ctx, func(tx store.DB) error {
-		won, err := store.All(ctx, tx, pgx.RowTo[string], finishSQL, ids, fences, outcomes, texts, delays, MaxNak)
+		won, err := store.All(ctx, tx, pgx.RowToStructByPos[Claim], finishSQL, ids, fences, outcomes, texts, delays, MaxNak)
 		if err != nil {
 			return err
 		}
 		var b store.Batch
 		var facts []message.Fact
 		for i, e := range ends {
-			out[i] = Ended{Won: slices.Contains(won, e.ID)}
+			out[i] = Ended{Won: slices.ContainsFunc(won, func(c Claim) bool { return c.ID == e.ID && c.Fence == e.Fence })}
 			if !out[i].Won {
 				continue
 			}
@@ -120,4 +122,11 @@ func (l *Ledger) finish(ctx context.Context, ends []End) ([]Ended, error) {
 		return b.Run(ctx, tx)
 	})
 	return out, err
+}
+
+// Bury keeps a message that is no job.
+func (l *Ledger) Bury(ctx context.Context, d message.DeadLetter) error {
+	var b store.Batch
+	dead.Insert(&b, d)
+	return b.Run(ctx, l.s.DB())
 }

@@ -39,23 +39,28 @@ type Claim struct {
 	Fence   int64
 }
 
-const insertSQL = `WITH o AS (INSERT INTO job_open (id) SELECT * FROM unnest($1::text[]))
-INSERT INTO job (id, run, kind, priority, connection, repository, trace, body)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[])`
+const insertSQL = `WITH o AS (
+	INSERT INTO job_open (id, connection, repository, branch, rank, held)
+	SELECT * FROM unnest($1::text[], $5::text[], $6::text[], $7::text[], $11::int2[], $12::boolean[]))
+INSERT INTO job (id, run, kind, priority, connection, repository, branch, origin, trace, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::bytea[])`
 
-// Insert queues new jobs, open and published.
-func Insert(b *store.Batch, jobs []message.Job) {
+// Insert queues new jobs, open: those that held names wait to be admitted, the
+// others are published.
+func Insert(b *store.Batch, jobs []message.Job, held map[string]bool) {
 	if len(jobs) == 0 {
 		return
 	}
 	n := len(jobs)
 	id, run, kind, prio := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	conn, repo, trace, body := make([]string, n), make([]string, n), make([]string, n), make([][]byte, n)
+	conn, repo, branch, origin := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	trace, body, rank, hold := make([]string, n), make([][]byte, n), make([]int16, n), make([]bool, n)
 	for i, j := range jobs {
 		id[i], run[i], kind[i], prio[i] = j.ID, j.Run, string(j.Kind), string(j.Priority)
-		conn[i], repo[i], trace[i], body[i] = j.Connection, j.Repository, j.Trace, j.Body
+		conn[i], repo[i], branch[i], origin[i] = j.Connection, j.Repository, j.Branch, j.Origin
+		trace[i], body[i], rank[i], hold[i] = j.Trace, j.Body, int16(slices.Index(hub.Priorities, j.Priority)), held[j.ID]
 	}
-	b.Queue(insertSQL, id, run, kind, prio, conn, repo, trace, body)
+	b.Queue(insertSQL, id, run, kind, prio, conn, repo, branch, origin, trace, body, rank, hold)
 }
 
 // Ledger is the part of the ledger that work needs.
@@ -68,7 +73,7 @@ func NewLedger(s *store.Store) *Ledger { return &Ledger{s: s} }
 const claimSQL = `UPDATE job_open j SET status = 'PROCESSING', attempt = j.attempt + 1, fence = j.fence + 1, worker = $2,
 	started_at = clock_timestamp(), lease_until = now() + $3::interval, next_at = NULL
 FROM unnest($1::text[]) c(id)
-WHERE j.id = c.id AND j.status = 'PENDING' AND (j.next_at IS NULL OR j.next_at < now() + interval '2 s')
+WHERE j.id = c.id AND j.status = 'PENDING' AND NOT j.held AND (j.next_at IS NULL OR j.next_at < now() + interval '2 s')
 RETURNING j.id, j.attempt, j.fence`
 
 // Claim takes those of the jobs that are waiting; the others are somebody
@@ -145,7 +150,7 @@ type State struct {
 	Attempts  []Attempt     `json:"attempts"`
 }
 
-const ofRunSQL = `SELECT j.id, j.kind, j.priority, j.created_at, coalesce(o.status, ''), coalesce(o.worker, ''), o.started_at, o.next_at
+const ofRunSQL = `SELECT j.id, j.kind, j.priority, j.created_at, coalesce(o.status, ''), CASE o.status WHEN 'PROCESSING' THEN o.worker ELSE '' END, o.started_at, o.next_at
 FROM job j LEFT JOIN job_open o USING (id) WHERE j.run = $1 ORDER BY j.created_at, j.id`
 
 const attemptsSQL = `SELECT a.job, a.attempt, a.outcome, a.worker, a.started_at, a.finished_at, a.error
@@ -162,9 +167,9 @@ func OfRun(ctx context.Context, s *store.Store, run string) ([]State, error) {
 	if err != nil {
 		return nil, err
 	}
-	at := make(map[string]*State, len(jobs))
-	for i := range jobs {
-		at[jobs[i].ID] = &jobs[i]
+	at, open := make(map[string]*State, len(jobs)), make(map[string]bool, len(jobs))
+	for i, j := range jobs {
+		at[j.ID], open[j.ID] = &jobs[i], j.Status != ""
 	}
 	rows, err := s.DB().Query(ctx, attemptsSQL, run)
 	if err != nil {
@@ -175,8 +180,8 @@ func OfRun(ctx context.Context, s *store.Store, run string) ([]State, error) {
 	_, err = pgx.ForEachRow(rows, []any{&id, &a.Attempt, &a.Outcome, &a.Worker, &a.StartedAt, &a.FinishedAt, &a.Error}, func() error {
 		if j := at[id]; j != nil {
 			j.Attempts = append(j.Attempts, a)
-			if j.Status == "" || j.Status.Ended() {
-				j.Status = hub.JobStatus(a.Outcome) // not open any more: the last attempt says how it ended
+			if !open[id] {
+				j.Status = hub.JobStatus(a.Outcome) // the last attempt says how it ended
 			}
 		}
 		return nil

@@ -13,28 +13,32 @@ import (
 // sweepLimit caps the rows of one sweep, so that each stays a short transaction.
 const sweepLimit = 1000
 
-const columns = `j.id, j.run, j.kind, j.priority, j.connection, j.repository, j.trace, j.body, o.fence`
+const columns = `j.id, j.run, j.kind, j.priority, j.connection, j.repository, j.branch, j.origin, j.trace, j.body, o.fence`
 
 func scan(r pgx.CollectableRow) (message.Job, error) {
 	var j message.Job
-	err := r.Scan(&j.ID, &j.Run, &j.Kind, &j.Priority, &j.Connection, &j.Repository, &j.Trace, &j.Body, &j.Fence)
+	err := r.Scan(&j.ID, &j.Run, &j.Kind, &j.Priority, &j.Connection, &j.Repository, &j.Branch, &j.Origin, &j.Trace, &j.Body, &j.Fence)
 	return j, err
 }
 
 const expiredSQL = `WITH out AS (
-	SELECT id, worker, started_at FROM job_open WHERE status = 'PROCESSING' AND (lease_until < now() OR ($2 <> '' AND starts_with(worker, $2)))
+	SELECT id, worker, started_at, cancel FROM job_open WHERE status = 'PROCESSING' AND (lease_until < now() OR ($2 <> '' AND starts_with(worker, $2)))
 	ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
 ), lost AS (
 	INSERT INTO job_attempt (job, attempt, fence, worker, started_at, outcome, error)
-	SELECT o.id, o.attempt, o.fence, out.worker, out.started_at, 'LOST', 'the worker stopped without a word' FROM out JOIN job_open o USING (id)
+	SELECT o.id, o.attempt, o.fence, out.worker, out.started_at, CASE WHEN out.cancel IS NULL THEN 'LOST' ELSE 'CANCELLED' END,
+		coalesce(out.cancel, 'the worker stopped without a word') FROM out JOIN job_open o USING (id)
+), ended AS (
+	DELETE FROM job_open o USING out WHERE o.id = out.id AND out.cancel IS NOT NULL
 ), o AS (
 	UPDATE job_open o SET status = 'PENDING', fence = o.fence + 1, worker = '', lease_until = NULL, next_at = NULL, published = true
-	FROM out WHERE o.id = out.id RETURNING o.id, o.fence
+	FROM out WHERE o.id = out.id AND out.cancel IS NULL RETURNING o.id, o.fence
 )
 SELECT ` + columns + ` FROM o JOIN job j USING (id)`
 
 // Expired takes the jobs whose lease ran out away from their workers, and
-// returns them for publication. Their attempts are recorded as LOST.
+// returns them for publication. Their attempts are recorded as LOST; those of
+// cancelled runs end.
 func (l *Ledger) Expired(ctx context.Context) ([]message.Job, error) {
 	return store.All(ctx, l.s.DB(), scan, expiredSQL, sweepLimit, "")
 }
@@ -47,7 +51,7 @@ func (l *Ledger) Release(ctx context.Context, prefix string) ([]message.Job, err
 
 // A retry that the stream should have delivered 10 s ago is overdue.
 const dueSQL = `WITH due AS (
-	SELECT id FROM job_open WHERE status = 'PENDING' AND ((NOT published AND (next_at IS NULL OR next_at <= now())) OR next_at < now() - interval '10 s')
+	SELECT id FROM job_open WHERE status = 'PENDING' AND NOT held AND ((NOT published AND (next_at IS NULL OR next_at <= now())) OR next_at < now() - interval '10 s')
 	ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
 ), o AS (
 	UPDATE job_open o SET published = true, fence = o.fence + 1, next_at = NULL FROM due WHERE o.id = due.id RETURNING o.id, o.fence
@@ -70,7 +74,7 @@ func (l *Ledger) Unpublished(ctx context.Context, ids []string) error {
 
 const waitingSQL = `SELECT split_part(j.kind, '.', 1) || '-' || lower(j.priority), count(*)
 FROM job_open o JOIN job j USING (id)
-WHERE o.status = 'PENDING' AND o.published AND o.next_at IS NULL AND j.created_at < now() - $1::interval GROUP BY 1`
+WHERE o.status = 'PENDING' AND NOT o.held AND o.published AND o.next_at IS NULL AND j.created_at < now() - $1::interval GROUP BY 1`
 
 // Waiting counts the jobs that have waited longer than age on the stream, by
 // <worker>-<priority>.
@@ -88,7 +92,7 @@ func (l *Ledger) Waiting(ctx context.Context, age time.Duration) (map[string]int
 
 const missingSQL = `WITH gone AS (
 	SELECT o.id FROM job_open o JOIN job j USING (id)
-	WHERE o.status = 'PENDING' AND o.published AND o.next_at IS NULL AND j.created_at < now() - $2::interval
+	WHERE o.status = 'PENDING' AND NOT o.held AND o.published AND o.next_at IS NULL AND j.created_at < now() - $2::interval
 		AND split_part(j.kind, '.', 1) || '-' || lower(j.priority) = $3
 	ORDER BY o.id LIMIT $1 FOR UPDATE OF o SKIP LOCKED
 ), o AS (

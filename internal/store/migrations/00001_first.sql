@@ -45,6 +45,8 @@ CREATE TABLE run (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE run IS 'written by store/run; state is flow.State, the other columns are for reading';
 CREATE INDEX run_newest ON run (created_at DESC, id);
+CREATE INDEX run_branch ON run (connection, repository, ref) WHERE finished_at IS NULL;
+CREATE INDEX run_finished ON run (finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE job (
     id         text COLLATE "C" PRIMARY KEY,
@@ -53,6 +55,8 @@ CREATE TABLE job (
     priority   text NOT NULL CHECK (priority IN ('CRITICAL', 'HIGH', 'MEDIUM', 'LOW')),
     connection text NOT NULL,
     repository text NOT NULL,
+    branch     text NOT NULL DEFAULT '',
+    origin     text NOT NULL DEFAULT '',
     trace      text NOT NULL DEFAULT '',
     body       bytea NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now()
@@ -66,13 +70,21 @@ CREATE TABLE job_open (
     attempt     int NOT NULL DEFAULT 0,
     fence       bigint NOT NULL DEFAULT 0,
     published   boolean NOT NULL DEFAULT true,
+    held        boolean NOT NULL DEFAULT false,
+    connection  text COLLATE "C" NOT NULL,
+    repository  text COLLATE "C" NOT NULL,
+    branch      text NOT NULL DEFAULT '',
+    rank        smallint NOT NULL,
+    seq         bigint GENERATED ALWAYS AS IDENTITY,
     worker      text NOT NULL DEFAULT '',
     started_at  timestamptz,
     lease_until timestamptz,
     next_at     timestamptz,
     cancel      text
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE job_open IS 'written by store/job; the jobs that are not ended; primary key only, so that claims stay heap-only updates';
+COMMENT ON TABLE job_open IS 'written by store/job; the jobs that are not ended. Held ones wait for a slot of their repository, branch or connection. No index holds a column that a claim changes, so that claims stay heap-only updates';
+CREATE INDEX job_open_busy ON job_open (connection, repository) WHERE NOT held;
+CREATE INDEX job_open_held ON job_open (connection, repository, rank, seq) WHERE held;
 
 CREATE TABLE job_attempt (
     job         text COLLATE "C" NOT NULL,
@@ -94,8 +106,9 @@ CREATE TABLE fact (
     kind       text NOT NULL,
     trace      text NOT NULL DEFAULT '',
     body       bytea NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    due_at     timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX fact_due ON fact (due_at);
 COMMENT ON TABLE fact IS 'written by store/fact; facts not folded yet: the fold deletes the row, and that is the dedupe';
 
 CREATE TABLE dead_letter (
@@ -106,9 +119,12 @@ CREATE TABLE dead_letter (
     cause      text NOT NULL,
     attempts   int NOT NULL,
     body       bytea NOT NULL,
-    created_at timestamptz NOT NULL DEFAULT now()
+    created_at timestamptz NOT NULL DEFAULT now(),
+    resolution text CHECK (resolution IN ('REQUEUED', 'DISCARDED')),
+    resolved_at timestamptz,
+    reason     text NOT NULL DEFAULT ''
 );
-COMMENT ON TABLE dead_letter IS 'written by store/dead; the copy is on HUB_DEAD';
+COMMENT ON TABLE dead_letter IS 'written by store/dead; the copy is on HUB_DEAD; open until it is resolved';
 CREATE INDEX dead_letter_newest ON dead_letter (created_at DESC, id);
 
 CREATE TABLE snapshot (
@@ -173,10 +189,37 @@ CREATE TABLE deployment_file (
     chunks     text[] NOT NULL,
     PRIMARY KEY (deployment, path, side)
 );
+CREATE INDEX deployment_file_chunk ON deployment_file USING gin (chunks);
 COMMENT ON TABLE deployment_file IS 'written by store/deployment; BACKUP is the file before the change touches it, CHANGE what it will hold; a create has no BACKUP, a delete no CHANGE';
 
 CREATE TABLE chunk (
-    hash  text COLLATE "C" PRIMARY KEY,
-    bytes bytea NOT NULL
+    hash    text COLLATE "C" PRIMARY KEY,
+    bytes   bytea NOT NULL,
+    used_at timestamptz NOT NULL DEFAULT now()
 );
+CREATE INDEX chunk_used ON chunk (used_at);
 COMMENT ON TABLE chunk IS 'written by store/deployment; zstd of at most 1 MiB, under the SHA-256 of what it holds';
+
+CREATE TABLE schedule (
+    slug       text COLLATE "C" PRIMARY KEY,
+    cron       text NOT NULL,
+    zone       text NOT NULL,
+    missed     text NOT NULL CHECK (missed IN ('ONCE', 'SKIP')),
+    paused     boolean NOT NULL DEFAULT false,
+    target     jsonb NOT NULL,
+    next_at    timestamptz NOT NULL,
+    last_at    timestamptz,
+    last_run   text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE schedule IS 'written by store/schedule; target is message.Target, next_at the clock that all orchestrators share';
+CREATE INDEX schedule_next ON schedule (next_at) WHERE NOT paused;
+
+CREATE TABLE queue_pause (
+    worker     text NOT NULL CHECK (worker IN ('connector', 'analyzer', 'deployer')),
+    priority   text NOT NULL CHECK (priority IN ('CRITICAL', 'HIGH', 'MEDIUM', 'LOW')),
+    reason     text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (worker, priority)
+);
+COMMENT ON TABLE queue_pause IS 'written by store/queue; what operators paused, so that a stream that is made anew stays paused';

@@ -46,6 +46,15 @@ func Lock(ctx context.Context, tx store.DB, ids []string) (map[string]json.RawMe
 	return out, err
 }
 
+const olderSQL = `SELECT r.id FROM unnest($1::text[], $2::text[], $3::text[]) b(connection, repository, ref)
+JOIN run r ON r.connection = b.connection AND r.repository = b.repository AND r.ref = b.ref AND r.finished_at IS NULL`
+
+// Open returns the ids of the runs on some branches that have not ended; the
+// three lists are read side by side.
+func Open(ctx context.Context, tx store.DB, connections, repositories, refs []string) ([]string, error) {
+	return store.All(ctx, tx, pgx.RowTo[string], olderSQL, connections, repositories, refs)
+}
+
 const saveSQL = `INSERT INTO run (id, connection, repository, ref, commit_id, strategy, priority, status, reason, trace, created_at, finished_at, state)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT (id) DO UPDATE SET commit_id = excluded.commit_id, status = excluded.status, reason = excluded.reason, finished_at = excluded.finished_at, state = excluded.state`
@@ -85,4 +94,24 @@ ORDER BY created_at DESC, id DESC LIMIT $5`
 // List returns runs, newest first.
 func List(ctx context.Context, s *store.Store, f Filter) ([]Run, error) {
 	return store.All(ctx, s.DB(), scan, listSQL, string(f.Status), f.Connection, f.Repository, f.Before, f.Limit)
+}
+
+const deleteSQL = `WITH old AS (
+	SELECT id FROM run WHERE finished_at < now() - $1::interval ORDER BY finished_at LIMIT $2 FOR UPDATE SKIP LOCKED
+), jobs AS (DELETE FROM job USING old WHERE job.run = old.id RETURNING job.id),
+	attempts AS (DELETE FROM job_attempt USING jobs WHERE job_attempt.job = jobs.id),
+	events AS (DELETE FROM event USING old WHERE event.key = old.id),
+	letters AS (DELETE FROM dead_letter USING old WHERE dead_letter.run = old.id),
+	manifests AS (DELETE FROM snapshot USING old WHERE snapshot.run = old.id AND snapshot.swept_at IS NOT NULL),
+	analyses AS (DELETE FROM analysis USING old WHERE analysis.run = old.id),
+	findings AS (DELETE FROM finding USING old WHERE finding.run = old.id),
+	deployments AS (DELETE FROM deployment USING old WHERE deployment.run = old.id RETURNING deployment.id),
+	files AS (DELETE FROM deployment_file f USING deployments WHERE f.deployment = deployments.id)
+DELETE FROM run USING old WHERE run.id = old.id`
+
+// DeleteOld deletes at most limit runs that ended longer than age ago, with all
+// that belongs to them, and returns how many.
+func DeleteOld(ctx context.Context, s *store.Store, age time.Duration, limit int) (int64, error) {
+	tag, err := s.DB().Exec(ctx, deleteSQL, age, limit)
+	return tag.RowsAffected(), err
 }

@@ -1,0 +1,68 @@
+// Package queue keeps what operators decided about the queues, and counts what
+// waits in them.
+package queue
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"integrationhub/internal/hub"
+	"integrationhub/internal/store"
+)
+
+// Pause stops one priority of one worker from being delivered.
+type Pause struct {
+	Worker    string       `json:"worker"`
+	Priority  hub.Priority `json:"priority"`
+	Reason    string       `json:"reason,omitempty"`
+	CreatedAt time.Time    `json:"created_at"`
+}
+
+// Pauses lists what is paused.
+func Pauses(ctx context.Context, s *store.Store) ([]Pause, error) {
+	return store.All(ctx, s.DB(), func(r pgx.CollectableRow) (Pause, error) {
+		var p Pause
+		return p, r.Scan(&p.Worker, &p.Priority, &p.Reason, &p.CreatedAt)
+	}, `SELECT worker, priority, reason, created_at FROM queue_pause ORDER BY worker, priority`)
+}
+
+// SetPause stores a pause, new or with another reason.
+func SetPause(ctx context.Context, s *store.Store, worker string, p hub.Priority, reason string) error {
+	_, err := s.DB().Exec(ctx, `INSERT INTO queue_pause (worker, priority, reason) VALUES ($1, $2, $3) ON CONFLICT (worker, priority) DO UPDATE SET reason = excluded.reason`, worker, string(p), reason)
+	return err
+}
+
+// DeletePause ends a pause; one that is not there is no error.
+func DeletePause(ctx context.Context, s *store.Store, worker string, p hub.Priority) error {
+	_, err := s.DB().Exec(ctx, `DELETE FROM queue_pause WHERE worker = $1 AND priority = $2`, worker, string(p))
+	return err
+}
+
+// Depth counts the open jobs of one worker and priority.
+type Depth struct {
+	Worker     string       `json:"worker"`
+	Priority   hub.Priority `json:"priority"`
+	Waiting    int64        `json:"waiting"`    // on their subject
+	Held       int64        `json:"held"`       // until their repository, branch or connection has a free slot
+	Delayed    int64        `json:"delayed"`    // until their next attempt
+	Processing int64        `json:"processing"` // by a worker
+	Oldest     *time.Time   `json:"oldest,omitempty"`
+}
+
+const depthSQL = `SELECT split_part(j.kind, '.', 1), j.priority,
+	count(*) FILTER (WHERE o.status = 'PENDING' AND NOT o.held AND (o.next_at IS NULL OR o.next_at <= now())),
+	count(*) FILTER (WHERE o.held),
+	count(*) FILTER (WHERE o.status = 'PENDING' AND NOT o.held AND o.next_at > now()),
+	count(*) FILTER (WHERE o.status = 'PROCESSING'),
+	min(j.created_at)
+FROM job_open o JOIN job j USING (id) GROUP BY 1, 2`
+
+// Depths counts open jobs; what has none is not listed.
+func Depths(ctx context.Context, s *store.Store) ([]Depth, error) {
+	return store.All(ctx, s.DB(), func(r pgx.CollectableRow) (Depth, error) {
+		var d Depth
+		return d, r.Scan(&d.Worker, &d.Priority, &d.Waiting, &d.Held, &d.Delayed, &d.Processing, &d.Oldest)
+	}, depthSQL)
+}
