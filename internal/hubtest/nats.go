@@ -20,13 +20,19 @@ type NATSServer struct {
 	t    testing.TB
 	dir  string
 	addr string
+	env  []string
 	run  *child
 }
 
 // NATS starts a server for one test. It holds no streams.
 func NATS(t testing.TB) *NATSServer {
 	t.Helper()
-	s := &NATSServer{t: t, dir: t.TempDir(), addr: "127.0.0.1:" + strconv.Itoa(server.RANDOM_PORT)}
+	return startNATSServer(t)
+}
+
+func startNATSServer(t testing.TB, env ...string) *NATSServer {
+	t.Helper()
+	s := &NATSServer{t: t, dir: t.TempDir(), addr: "127.0.0.1:" + strconv.Itoa(server.RANDOM_PORT), env: env}
 	s.Restart()
 	t.Cleanup(s.stop)
 	return s
@@ -41,7 +47,7 @@ func (s *NATSServer) Kill() {
 // Restart starts the server again after Kill, with what is left on its disk.
 func (s *NATSServer) Restart() {
 	s.t.Helper()
-	run, err := startChild("nats", dirEnv+"="+s.dir, addrEnv+"="+s.addr)
+	run, err := startChild("nats", append([]string{dirEnv + "=" + s.dir, addrEnv + "=" + s.addr}, s.env...)...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -75,11 +81,15 @@ func startNATS(context.Context) (url string, stop func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	s, err := server.NewServer(&server.Options{
-		Host: host, Port: number,
+	opts := &server.Options{
+		ServerName: os.Getenv(nameEnv), Host: host, Port: number,
 		JetStream: true, JetStreamMaxStore: 64 << 30, StoreDir: os.Getenv(dirEnv), SyncAlways: true,
 		NoSigs: true, NoLog: true,
-	})
+	}
+	if err := join(opts, os.Getenv(clusterEnv), os.Getenv(routesEnv)); err != nil {
+		return "", nil, err
+	}
+	s, err := server.NewServer(opts)
 	if err != nil {
 		return "", nil, err
 	}
@@ -92,4 +102,21 @@ func startNATS(context.Context) (url string, stop func() error, err error) {
 		s.WaitForShutdown()
 		return nil
 	}, nil
+}
+
+// join makes a server one of a cluster, where own is its address there.
+func join(opts *server.Options, own, routes string) error {
+	if own == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(own)
+	if err != nil {
+		return err
+	}
+	if opts.Cluster.Port, err = strconv.Atoi(port); err != nil {
+		return err
+	}
+	opts.Cluster.Name, opts.Cluster.Host = "hubtest", host
+	opts.Routes = server.RoutesFromStr(routes)
+	return nil
 }

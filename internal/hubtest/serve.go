@@ -17,6 +17,10 @@ const (
 	dirEnv   = "HUB_TEST_SERVE_DIR"
 	addrEnv  = "HUB_TEST_SERVE_ADDR"
 
+	nameEnv    = "HUB_TEST_SERVE_NAME" // of a server in a cluster
+	clusterEnv = "HUB_TEST_SERVE_CLUSTER"
+	routesEnv  = "HUB_TEST_SERVE_ROUTES"
+
 	serveWait = 2 * time.Minute
 )
 
