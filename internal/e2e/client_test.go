@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -144,6 +143,7 @@ type run struct {
 	ID         string        `json:"id"`
 	Status     hub.RunStatus `json:"status"`
 	Reason     string        `json:"reason"`
+	Trace      string        `json:"trace"`
 	Commit     string        `json:"commit"`
 	Analysis   *hub.Analysis `json:"analysis"`
 	Deployment *struct {
@@ -239,25 +239,4 @@ func (c *client) job(t testing.TB, id, kind string) (last job) {
 		}
 	}
 	return last
-}
-
-// processing waits until the last job of a kind is being worked on.
-func (c *client) processing(t testing.TB, id, kind string) (j job) {
-	t.Helper()
-	hubtest.Eventually(t, runWait, func() error {
-		if j = c.job(t, id, kind); j.Status != hub.JobProcessing {
-			return fmt.Errorf("%s of run %s is %q", kind, id, j.Status)
-		}
-		return nil
-	})
-	return j
-}
-
-// indented is JSON that people read in a failed test.
-func indented(raw []byte) string {
-	var out bytes.Buffer
-	if json.Indent(&out, raw, "", "  ") != nil {
-		return string(raw)
-	}
-	return out.String()
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -84,16 +85,11 @@ func TestAHubKilledInTheMiddleOfARunEndsTheRunOnceAfterItsRestart(t *testing.T) 
 	}{
 		{"fetch", "connector.fetch", func(t *testing.T, h *server, g *gate, run string) {
 			g.held(t)
-			h.processing(t, run, "connector.fetch")
+			hubtest.Eventually(t, runWait, func() error { return h.isProcessing(t, run, "connector.fetch") })
 		}},
 		{"analysis", "analyzer.analyze", func(t *testing.T, h *server, g *gate, run string) {
 			close(g.open)
-			freeze(t, h.process, func() error {
-				if j := h.job(t, run, "analyzer.analyze"); j.Status != hub.JobProcessing {
-					return fmt.Errorf("the analysis is %q", j.Status)
-				}
-				return nil
-			})
+			freeze(t, func() error { return h.isProcessing(t, run, "analyzer.analyze") }, h.process)
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -165,20 +161,36 @@ func counted(t *testing.T, dataDir string, rows map[string]int, args ...any) {
 	}
 }
 
-// freeze stops the scanning processes of a process, new ones too, until f is
-// content: so an analysis stays in the middle.
-func freeze(t *testing.T, p *process, f func() error) {
+// freeze stops the scanning processes of some processes, new ones too, until f is
+// content: so an analysis stays in the middle. It is fast enough to catch a new
+// one before that has its rules compiled.
+func freeze(t *testing.T, f func() error, ps ...*process) {
 	t.Helper()
-	hubtest.Eventually(t, runWait, func() error {
-		all := p.children(t)
-		for _, pid := range all {
-			if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-				return err
-			}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(runWait); ; <-tick.C {
+		frozen := 0
+		for _, p := range ps {
+			frozen += len(p.signalChildren(t, syscall.SIGSTOP))
 		}
-		if len(all) == 0 {
-			return fmt.Errorf("nothing scans")
+		err := errors.New("nothing scans")
+		if frozen > 0 {
+			err = f()
 		}
-		return f()
-	})
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %v", runWait, err)
+		}
+	}
+}
+
+// isProcessing is nil while the last job of a kind is being worked on.
+func (c *client) isProcessing(t testing.TB, id, kind string) error {
+	t.Helper()
+	if j := c.job(t, id, kind); j.Status != hub.JobProcessing {
+		return fmt.Errorf("%s of run %s is %q", kind, id, j.Status)
+	}
+	return nil
 }

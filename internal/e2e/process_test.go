@@ -167,8 +167,9 @@ func stopPostgres(t testing.TB, dataDir string) {
 	})
 }
 
-// children are the scanning processes of a process.
-func (p *process) children(t testing.TB) (pids []int) {
+// signalChildren sends a signal to the scanning processes of a process, and
+// returns their ids.
+func (p *process) signalChildren(t testing.TB, signal syscall.Signal) (pids []int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -182,17 +183,19 @@ func (p *process) children(t testing.TB) (pids []int) {
 		if err != nil {
 			continue // it has just ended
 		}
-		// pid (name) state ppid …; the name may hold anything.
+		// pid (name) state parent …; the name may hold anything.
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 		args, _ := os.ReadFile(filepath.Join(filepath.Dir(file), "cmdline"))
 		if fields[1] != strconv.Itoa(p.cmd.Process.Pid) || !strings.HasPrefix(string(args), "hub-scan-child") {
 			continue
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil {
-			t.Fatal(err)
+		if err == nil {
+			err = syscall.Kill(pid, signal)
 		}
-		pids = append(pids, pid)
+		if err == nil {
+			pids = append(pids, pid)
+		}
 	}
 	return pids
 }
