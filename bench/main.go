@@ -32,6 +32,7 @@ func main() {
 	flag.StringVar(&cfg.RedisBin, "redis", "/usr/bin/redis-server", "redis-server binary")
 	flag.IntVar(&cfg.RedisPrt, "redis-port", 56379, "port for redis-server")
 	flag.StringVar(&cfg.WorkDir, "dir", os.TempDir(), "scratch folder, on the disk to measure")
+	road := flag.Int("road", 0, "measure the hub's whole road with that many runs, instead of the contenders")
 	profile := flag.String("cpuprofile", "", "write a CPU profile of this process, the embedded NATS included")
 	flag.Parse()
 	if *profile != "" {
@@ -50,6 +51,12 @@ func main() {
 	}
 
 	ctx := context.Background()
+	if *road > 0 {
+		if err := measureChain(ctx, cfg, *runs, *road, p.Concurrency); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	picked := slices.DeleteFunc(contenders(cfg), func(c Contender) bool { return !matches(c.Name(), *only) })
 	results := make([][]Result, len(picked))
 	for run := range *runs {

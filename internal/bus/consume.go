@@ -53,8 +53,9 @@ func (d Delivery) InProgress() error { return d.msg.InProgress() }
 const pullExpiry = 5 * time.Second
 
 // Jobs reads the durable of a worker and priority, at most prefetch messages
-// ahead, and calls handle for each, one after the other, until ctx ends. Where
-// the server or the consumer is gone it waits and tries again.
+// ahead, and calls handle for each, one after the other, until ctx ends; what was
+// read ahead then is handed back. Where the server or the consumer is gone it
+// waits and tries again.
 func (b *Bus) Jobs(ctx context.Context, worker string, p hub.Priority, prefetch int, handle func(Delivery)) {
 	b.consume(ctx, message.Jobs, message.Durable(worker, p), prefetch, handle)
 }

@@ -15,17 +15,32 @@ import (
 // traceHeader carries the W3C traceparent.
 const traceHeader = "traceparent"
 
-// PublishEvent puts an event on the event stream and returns once the server
-// has it on disk. A repeated event is dropped by its id.
-func (b *Bus) PublishEvent(ctx context.Context, e message.Event) error {
+// PublishEvents puts events on the event stream and returns once the server has
+// them on disk, with one error for each. A repeated event is dropped by its id.
+func (b *Bus) PublishEvents(ctx context.Context, events []message.Event) []error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	m := msg(message.EventSubject(b.cfg.Namespace, e.Connection, e.Kind), e.Key, e.Trace, e.CloudEvent())
-	m.Header.Set("Content-Type", "application/cloudevents+json")
-	if _, err := b.js.PublishMsg(ctx, m); err != nil {
-		return fmt.Errorf("publish event %s: %w", e.Key, err)
+	errs := make([]error, len(events))
+	acks := make([]jetstream.PubAckFuture, len(events))
+	for i, e := range events {
+		m := msg(message.EventSubject(b.cfg.Namespace, e.Connection, e.Kind), e.Key, e.Trace, e.CloudEvent())
+		m.Header.Set("Content-Type", "application/cloudevents+json")
+		acks[i], errs[i] = b.js.PublishMsgAsync(m, jetstream.WithStallWait(requestTimeout))
 	}
-	return nil
+	for i, ack := range acks {
+		if errs[i] == nil {
+			select {
+			case <-ack.Ok():
+			case errs[i] = <-ack.Err():
+			case <-ctx.Done():
+				errs[i] = ctx.Err()
+			}
+		}
+		if errs[i] != nil {
+			errs[i] = fmt.Errorf("publish event %s: %w", events[i].Key, errs[i])
+		}
+	}
+	return errs
 }
 
 // PostJobs publishes jobs without waiting; TakeLost names those that the server

@@ -4,10 +4,10 @@ package orchestrator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"integrationhub/internal/batch"
@@ -17,7 +17,6 @@ import (
 	"integrationhub/internal/message"
 	"integrationhub/internal/store"
 	"integrationhub/internal/store/dead"
-	"integrationhub/internal/store/event"
 	"integrationhub/internal/store/job"
 )
 
@@ -40,6 +39,8 @@ type Orchestrator struct {
 	store  *store.Store
 	ledger *job.Ledger
 	log    *slog.Logger
+	doors  *batch.Group[*accepting]
+	full   atomic.Bool // more than half of the event stream is not folded yet
 
 	// Point is called at before-fold-commit and after-fold-commit, where tests end
 	// the process. It may be nil.
@@ -48,7 +49,9 @@ type Orchestrator struct {
 
 // New makes an orchestrator of its two doors.
 func New(cfg Config, b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
-	return &Orchestrator{cfg: cfg, bus: b, store: s, ledger: job.NewLedger(s), log: log}
+	o := &Orchestrator{cfg: cfg, bus: b, store: s, ledger: job.NewLedger(s), log: log}
+	o.doors = batch.NewGroup(2, foldSize, o.accept)
+	return o
 }
 
 // How many messages one fold takes at most, and how many are read ahead.
@@ -203,23 +206,4 @@ func (o *Orchestrator) point(name string) {
 	if o.Point != nil {
 		o.Point(name)
 	}
-}
-
-// ErrBusy says that events come in faster than they are folded.
-var ErrBusy = errors.New("more than half of the event stream is not folded yet")
-
-// Accept makes an event durable: first in the ledger, then on the stream. It
-// returns once both have it, and false where the event was known already.
-func (o *Orchestrator) Accept(ctx context.Context, e message.Event) (fresh bool, err error) {
-	full, err := o.bus.EventBacklog(ctx)
-	if err != nil {
-		return false, err
-	}
-	if full > 0.5 {
-		return false, ErrBusy
-	}
-	if fresh, err = event.Insert(ctx, o.store.DB(), e); err != nil {
-		return false, fmt.Errorf("store event %s: %w", e.Key, err)
-	}
-	return fresh, o.bus.PublishEvent(ctx, e)
 }

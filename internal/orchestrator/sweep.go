@@ -41,7 +41,7 @@ func (o *Orchestrator) sweep(ctx context.Context, fold func(input)) {
 		case <-t.C:
 		}
 		look, cancel := context.WithTimeout(ctx, sweepTimeout)
-		err := errors.Join(o.sweepFolds(look, fold), o.sweepJobs(look), o.sweepSchedules(look))
+		err := errors.Join(o.lookAtBacklog(look), o.sweepFolds(look, fold), o.sweepJobs(look), o.sweepSchedules(look))
 		if n%lostEvery == 0 {
 			err = errors.Join(err, o.sweepLost(look), o.sweepHeld(look), o.sweepPauses(look))
 		}
@@ -158,12 +158,7 @@ func (o *Orchestrator) sweepSchedules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, e := range events {
-		if err := o.bus.PublishEvent(ctx, e); err != nil {
-			o.log.Warn("scheduled event not published; it is folded from its row", "event", e.Key, "err", err)
-		}
-	}
-	return nil
+	return errors.Join(o.bus.PublishEvents(ctx, events)...) // one that is not published is folded from its row
 }
 
 // sweepOld deletes runs that ended longer ago than they are kept, in batches.

@@ -127,24 +127,26 @@ func (f *folding) cancel(e flow.CancelJobs) {
 // take returns the keys of the messages that nobody folded yet, and makes them
 // folded. Events that came straight over NATS get their row here.
 func (o *Orchestrator) take(ctx context.Context, tx store.DB, ins []input) (map[string]bool, error) {
-	var b store.Batch
+	var direct []message.Event
 	var events, facts []string
 	for _, in := range ins {
 		switch m := in.msg.(type) {
 		case *message.Event:
 			events = append(events, m.Key)
 			if in.delivery != nil {
-				event.Queue(&b, *m)
+				direct = append(direct, *m)
 			}
 		case *message.Fact:
 			facts = append(facts, m.ID)
 		}
 	}
 	fresh := map[string]bool{}
-	if len(events) > 0 {
-		if err := b.Run(ctx, tx); err != nil {
+	if len(direct) > 0 {
+		if _, err := event.Insert(ctx, tx, direct); err != nil {
 			return nil, err
 		}
+	}
+	if len(events) > 0 {
 		keys, err := event.Take(ctx, tx, events)
 		if err != nil {
 			return nil, err

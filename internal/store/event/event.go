@@ -11,18 +11,31 @@ import (
 	"integrationhub/internal/store"
 )
 
-const insertSQL = `INSERT INTO event (key, source, id, kind, connection, happened_at, trace, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (key) DO NOTHING`
+const insertSQL = `INSERT INTO event (key, source, id, kind, connection, happened_at, trace, body)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[], $8::jsonb[]) ON CONFLICT (key) DO NOTHING RETURNING key`
 
-// Insert stores an event. It returns false where an event of the same source and
-// id is there already; that one stays as it is.
-func Insert(ctx context.Context, db store.DB, e message.Event) (bool, error) {
-	tag, err := db.Exec(ctx, insertSQL, e.Key, e.Source, e.ID, string(e.Kind), e.Connection, when(e.Time), e.Trace, []byte(e.Body))
-	return tag.RowsAffected() == 1, err
+func arguments(events []message.Event) []any {
+	n := len(events)
+	key, source, id, kind, conn := make([]string, n), make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	at, trace, body := make([]*time.Time, n), make([]string, n), make([]string, n)
+	for i, e := range events {
+		key[i], source[i], id[i], kind[i], conn[i] = e.Key, e.Source, e.ID, string(e.Kind), e.Connection
+		at[i], trace[i], body[i] = when(e.Time), e.Trace, string(e.Body)
+	}
+	return []any{key, source, id, kind, conn, at, trace, body}
+}
+
+// Insert stores events. It returns the keys of the new ones; an event of the same
+// source and id that is there already stays as it is.
+func Insert(ctx context.Context, db store.DB, events []message.Event) ([]string, error) {
+	return store.All(ctx, db, pgx.RowTo[string], insertSQL, arguments(events)...)
 }
 
 // Queue is Insert as part of a batch.
-func Queue(b *store.Batch, e message.Event) {
-	b.Queue(insertSQL, e.Key, e.Source, e.ID, string(e.Kind), e.Connection, when(e.Time), e.Trace, []byte(e.Body))
+func Queue(b *store.Batch, events []message.Event) {
+	if len(events) > 0 {
+		b.Queue(insertSQL, arguments(events)...)
+	}
 }
 
 func when(t time.Time) *time.Time {

@@ -125,10 +125,10 @@ func Fire(ctx context.Context, s *store.Store, now time.Time) (events []message.
 				continue
 			}
 			e := v.event()
-			event.Queue(&b, e)
 			b.Queue(`UPDATE schedule SET next_at = $2, last_at = $3, last_run = $4 WHERE slug = $1`, v.Slug, next, v.NextAt, e.Key)
 			events = append(events, e)
 		}
+		event.Queue(&b, events)
 		return b.Run(ctx, tx)
 	})
 	return events, err

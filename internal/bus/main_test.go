@@ -1,0 +1,9 @@
+package bus_test
+
+import (
+	"testing"
+
+	"integrationhub/internal/hubtest"
+)
+
+func TestMain(m *testing.M) { hubtest.Main(m) }
