@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"strings"
@@ -167,4 +168,28 @@ func relax(ctx context.Context, serverURL string) error {
 		}
 	}
 	return nil
+}
+
+// PostgresLink is the URL of a database like Postgres, and the link that it
+// leads over.
+func PostgresLink(t testing.TB) (databaseURL string, link *Link) {
+	t.Helper()
+	u, err := url.Parse(Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	network, target := "tcp", u.Host
+	if dir := q.Get("host"); dir != "" {
+		network, target = "unix", dir+"/.s.PGSQL."+q.Get("port")
+	}
+	link = NewLink(t, network, target)
+	host, port, err := net.SplitHostPort(link.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Set("host", host)
+	q.Set("port", port)
+	u.RawQuery = q.Encode()
+	return u.String(), link
 }

@@ -94,7 +94,7 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 		}
 	}
 	r.drain()
-	giveUp := time.AfterFunc(r.cfg.Drain, func() { cut(errDrained) }) // a ledger that is gone must not hold up the shutdown
+	giveUp := time.AfterFunc(ledgerTimeout, func() { cut(errDrained) }) // a ledger that is gone must not hold up the shutdown
 	r.done.Close()
 	giveUp.Stop()
 	stopBeat()
@@ -443,6 +443,7 @@ func (r *runner) renew(ctx context.Context, held []job.Claim) {
 		default:
 			t.log.Warn("claim lost")
 			t.stop(errLost)
+			delete(r.held, c.ID) // its delivery is another worker's, too
 		}
 	}
 }
