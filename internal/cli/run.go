@@ -219,7 +219,7 @@ func (o *runOptions) mainJob(ctx context.Context, cl *client, src *source) (*res
 const pollEvery = 100 * time.Millisecond
 
 // cancelTimeout bounds the cancelling of a run after Ctrl-C.
-const cancelTimeout = 5 * time.Second
+const cancelTimeout = 10 * time.Second
 
 // follow waits for the end of a run and collects what came of it. When ctx ends
 // first, the run is cancelled.
@@ -232,12 +232,7 @@ func follow(ctx context.Context, cl *client, id string) (*result, error) {
 			return collect(ctx, cl, d)
 		}
 		if ctx.Err() != nil {
-			end, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
-			defer cancel()
-			if err := cl.cancel(end, id, "interrupted by the user"); err != nil {
-				return nil, &exitError{app.ExitInterrupted, fmt.Errorf("interrupted; run %s goes on: %w", id, err)}
-			}
-			return nil, &exitError{app.ExitInterrupted, fmt.Errorf("interrupted; run %s is cancelled", id)}
+			return nil, &exitError{app.ExitInterrupted, cancelRun(context.WithoutCancel(ctx), cl, id)}
 		}
 		if err != nil {
 			return nil, fmt.Errorf("follow run %s: %w", id, err)
@@ -252,6 +247,25 @@ func follow(ctx context.Context, cl *client, id string) (*result, error) {
 		case <-time.After(pollEvery):
 		}
 	}
+}
+
+// cancelRun cancels a run and says how it ended. It waits for that end: a hub
+// that stops before it has folded the cancel would drain the job instead.
+func cancelRun(ctx context.Context, cl *client, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, cancelTimeout)
+	defer cancel()
+	err := cl.cancel(ctx, id, "interrupted by the user")
+	for err == nil {
+		var d api.Detail
+		if d, err = cl.run(ctx, id); err == nil && d.Status.Terminal() {
+			return fmt.Errorf("interrupted; run %s is %s", id, d.Status)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pollEvery):
+		}
+	}
+	return fmt.Errorf("interrupted; run %s may go on: %w", id, err)
 }
 
 func collect(ctx context.Context, cl *client, d api.Detail) (*result, error) {
