@@ -12,12 +12,14 @@ endif
 BUILDVCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo auto || echo false)
 GO_BUILD := go build -trimpath -buildvcs=$(BUILDVCS) -tags '$(TAGS)' -ldflags '$(LDFLAGS)' -o bin/
 
+comma := ,
+
 FUZZTIME ?= 30s
 
-.PHONY: help install build run test lint fuzz clean
+.PHONY: help install build run test lint fuzz bench-queue clean
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
 
 install: ## install what is missing: git, a C compiler, Postgres
 	@scripts/install
@@ -40,6 +42,11 @@ lint: install ## check what needs no run: vet, gofmt, go.mod
 
 fuzz: install ## run every fuzz test for FUZZTIME (30s)
 	@scripts/fuzz $(FUZZTIME)
+
+bench-queue: ## measure the engine beside other job systems; PEERS=all takes every one
+	@scripts/install redis
+	@bench/run.sh -runs 3 -only "$(if $(filter all,$(PEERS)),,hub$(comma)cooldown 2ms$(comma)aof always$(comma)sync always$(comma)every 2s)"
+	@bench/run.sh -runs 3 -road 5000
 
 clean: ## remove what was built
 	rm -rf bin

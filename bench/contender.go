@@ -55,7 +55,7 @@ func contenders(c Config) []Contender {
 		newAsynq(c, asynqOptions{fsync: "everysec", checkInterval: time.Second}),
 		newAsynq(c, asynqOptions{fsync: "everysec", checkInterval: 10 * time.Millisecond}),
 		newAsynq(c, asynqOptions{fsync: "always", checkInterval: 10 * time.Millisecond}),
-		newSkipLocked(c, skipLockedOptions{label: "seed: 1 poller, 2s", pollers: 1, limit: 10, wait: 2 * time.Second}),
+		newSkipLocked(c, skipLockedOptions{label: "1 poller every 2s", pollers: 1, limit: 10, wait: 2 * time.Second}),
 		newSkipLocked(c, skipLockedOptions{label: "tight: 1 poller", pollers: 1, limit: 10, idle: 2 * time.Millisecond}),
 		newSkipLocked(c, skipLockedOptions{label: "tight: 6 pollers", pollers: 6, limit: 10, idle: 2 * time.Millisecond}),
 	}
