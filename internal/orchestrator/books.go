@@ -182,3 +182,18 @@ func (p page) Write(ctx context.Context, e Entries) error {
 	job.Insert(&b, e.Jobs, e.Hold)
 	return b.Run(ctx, p.tx)
 }
+
+func save(b *store.Batch, s flow.State) {
+	raw, err := json.Marshal(s)
+	if err != nil {
+		panic(fmt.Sprintf("encode state of run %s: %v", s.ID, err)) // a flow.State always can be
+	}
+	r := run.Run{
+		ID: s.ID, Connection: s.Connection, Repository: s.Repository, Ref: s.Ref, Commit: s.Commit, Strategy: s.Strategy,
+		Priority: s.Priority, Status: s.Status, Reason: s.Reason, Trace: s.Trace, CreatedAt: s.CreatedAt,
+	}
+	if !s.FinishedAt.IsZero() {
+		r.FinishedAt = &s.FinishedAt
+	}
+	run.Save(b, r, raw)
+}

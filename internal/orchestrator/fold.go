@@ -1,5 +1,3 @@
-// Package orchestrator folds events and facts into runs and jobs, and sweeps up
-// what was left lying. It alone turns events and facts into work.
 package orchestrator
 
 import (
@@ -7,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"integrationhub/internal/batch"
@@ -16,7 +13,6 @@ import (
 	"integrationhub/internal/hub"
 	"integrationhub/internal/message"
 	"integrationhub/internal/store"
-	"integrationhub/internal/store/dead"
 	"integrationhub/internal/store/job"
 )
 
@@ -32,26 +28,22 @@ func (c Config) limits() job.Limits {
 	return job.Limits{Connection: c.LimitConnection, Repository: c.LimitRepository}
 }
 
-// Orchestrator is one of any number that work side by side.
-type Orchestrator struct {
-	cfg    Config
-	bus    *bus.Bus
-	store  *store.Store
-	ledger *job.Ledger
-	log    *slog.Logger
-	doors  *batch.Group[*accepting]
-	full   atomic.Bool // more than half of the event stream is not folded yet
+// Fold folds events and facts into runs and jobs, and sends again what a stream
+// has lost: the part of an orchestrator on which everything else relies.
+type Fold struct {
+	cfg     Config
+	streams Streams
+	books   Books
+	log     *slog.Logger
 
 	// Point is called at before-fold-commit and after-fold-commit, where tests end
 	// the process. It may be nil.
 	Point func(name string)
 }
 
-// New makes an orchestrator of its two doors.
-func New(cfg Config, b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
-	o := &Orchestrator{cfg: cfg, bus: b, store: s, ledger: job.NewLedger(s), log: log}
-	o.doors = batch.NewGroup(2, foldSize, o.accept)
-	return o
+// NewFold makes a fold of what it needs of bus and ledger.
+func NewFold(cfg Config, s Streams, b Books, log *slog.Logger) *Fold {
+	return &Fold{cfg: cfg, streams: s, books: b, log: log}
 }
 
 // How many messages one fold takes at most, and how many are read ahead.
@@ -61,12 +53,12 @@ const (
 )
 
 // Run folds and sweeps until ctx ends; what is being folded then is finished.
-func (o *Orchestrator) Run(ctx context.Context) error {
+func (o *Fold) Run(ctx context.Context) {
 	life := context.WithoutCancel(ctx)
 	folds := batch.New(1, foldSize, func(in []input) { o.fold(life, in) })
 	var readers sync.WaitGroup
 	readers.Go(func() {
-		o.bus.Events(ctx, prefetch, func(d bus.Delivery) {
+		o.streams.Events(ctx, prefetch, func(d bus.Delivery) {
 			e, err := d.Event()
 			if err != nil {
 				o.bury(life, d, err)
@@ -76,7 +68,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 		})
 	})
 	readers.Go(func() {
-		o.bus.Facts(ctx, prefetch, func(d bus.Delivery) {
+		o.streams.Facts(ctx, prefetch, func(d bus.Delivery) {
 			f, err := d.Fact()
 			if err != nil {
 				o.bury(life, d, err)
@@ -88,7 +80,6 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	readers.Go(func() { o.sweep(ctx, folds.Add) })
 	readers.Wait()
 	folds.Close()
-	return nil
 }
 
 // input is a message to fold; delivery is nil where it came from its row.
@@ -111,7 +102,7 @@ func (in input) key() string {
 const foldTimeout = 30 * time.Second
 
 // fold folds a batch, and message by message when Postgres refuses the batch.
-func (o *Orchestrator) fold(ctx context.Context, ins []input) {
+func (o *Fold) fold(ctx context.Context, ins []input) {
 	err := o.commit(ctx, ins)
 	if err == nil {
 		o.ack(ins)
@@ -134,7 +125,7 @@ func (o *Orchestrator) fold(ctx context.Context, ins []input) {
 	}
 }
 
-func (o *Orchestrator) ack(ins []input) {
+func (o *Fold) ack(ins []input) {
 	for _, in := range ins {
 		if in.delivery == nil {
 			continue
@@ -153,12 +144,12 @@ type result struct {
 }
 
 // commit folds messages in one transaction, and then relays what came of it.
-func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
+func (o *Fold) commit(ctx context.Context, ins []input) error {
 	ctx, cancel := context.WithTimeout(ctx, foldTimeout)
 	defer cancel()
 	var res result
-	if err := o.store.InTx(ctx, func(tx store.DB) (err error) {
-		if res, err = o.transact(ctx, tx, ins); err != nil {
+	if err := o.books.Fold(ctx, func(p Page) (err error) {
+		if res, err = o.transact(ctx, p, ins); err != nil {
 			return err
 		}
 		o.point("before-fold-commit")
@@ -167,42 +158,40 @@ func (o *Orchestrator) commit(ctx context.Context, ins []input) error {
 		return fmt.Errorf("fold %d messages: %w", len(ins), err)
 	}
 	o.point("after-fold-commit")
-	o.bus.PostJobs(res.publish)
+	o.streams.PostJobs(res.publish)
 	for _, j := range res.publish {
-		o.bus.Progress(message.Progress{Run: j.Run, Job: j.ID, Kind: j.Kind, Status: string(hub.JobPending), At: time.Now().UTC()})
+		o.streams.Progress(message.Progress{Run: j.Run, Job: j.ID, Kind: j.Kind, Status: string(hub.JobPending), At: time.Now().UTC()})
 	}
 	for _, c := range res.cancels {
-		o.bus.Cancel(c)
+		o.streams.Cancel(c)
 	}
 	for _, s := range res.ended {
 		o.log.Info("run ended", "run", s.ID, "status", s.Status, "reason", s.Reason, "repo", s.Repository)
-		o.bus.Progress(message.Progress{Run: s.ID, Status: string(s.Status), Note: s.Reason, At: s.FinishedAt})
+		o.streams.Progress(message.Progress{Run: s.ID, Status: string(s.Status), Note: s.Reason, At: s.FinishedAt})
 	}
 	return nil
 }
 
 // bury gives up a delivery that is not an event or a fact of ours.
-func (o *Orchestrator) bury(ctx context.Context, d bus.Delivery, cause error) {
+func (o *Fold) bury(ctx context.Context, d bus.Delivery, cause error) {
 	ctx, cancel := context.WithTimeout(ctx, foldTimeout)
 	defer cancel()
 	l := message.DeadLetter{ID: "unread." + hub.BlobHash(append([]byte(d.Subject+"\n"), d.Data...)), Subject: d.Subject, Cause: hub.CleanText(cause.Error()), At: time.Now().UTC(), Body: d.Data}
 	o.log.Warn("message refused", "subject", d.Subject, "err", cause)
-	var b store.Batch
-	dead.Insert(&b, l)
-	if err := b.Run(ctx, o.store.DB()); err != nil {
+	if err := o.books.Bury(ctx, l); err != nil {
 		o.log.Warn("dead letter not stored; the message comes again", "err", err)
 		if err := d.Nak(time.Second); err != nil {
 			o.log.Debug("nak", "err", err)
 		}
 		return
 	}
-	o.bus.PostDead(message.Orchestrator, l)
+	o.streams.PostDead(message.Orchestrator, l)
 	if err := d.Ack(); err != nil {
 		o.log.Debug("ack", "err", err)
 	}
 }
 
-func (o *Orchestrator) point(name string) {
+func (o *Fold) point(name string) {
 	if o.Point != nil {
 		o.Point(name)
 	}

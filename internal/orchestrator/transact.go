@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,35 +10,28 @@ import (
 	"integrationhub/internal/flow"
 	"integrationhub/internal/hub"
 	"integrationhub/internal/message"
-	"integrationhub/internal/store"
-	"integrationhub/internal/store/dead"
-	"integrationhub/internal/store/event"
-	"integrationhub/internal/store/fact"
-	"integrationhub/internal/store/job"
-	"integrationhub/internal/store/run"
 )
 
 // folding is one transaction of the fold under way.
 type folding struct {
-	o       *Orchestrator
+	o       *Fold
 	now     time.Time
-	batch   store.Batch
 	states  map[string]flow.State
 	changed map[string]bool
-	jobs    []message.Job // new ones
-	touched []string      // connections on which jobs ended
+	touched []string // connections on which jobs ended
+	entries Entries
 	res     result
 }
 
 // transact folds what nobody folded yet. It locks in one order: runs by id, then
 // connections.
-func (o *Orchestrator) transact(ctx context.Context, tx store.DB, ins []input) (result, error) {
-	fresh, err := o.take(ctx, tx, ins)
+func (o *Fold) transact(ctx context.Context, p Page, ins []input) (result, error) {
+	fresh, err := take(ctx, p, ins)
 	if err != nil {
 		return result{}, err
 	}
 	f := &folding{o: o, now: time.Now().UTC(), changed: map[string]bool{}}
-	if f.states, err = o.lock(ctx, tx, ins, fresh); err != nil {
+	if f.states, err = o.lock(ctx, p, ins, fresh); err != nil {
 		return result{}, err
 	}
 	for _, in := range ins {
@@ -48,21 +40,19 @@ func (o *Orchestrator) transact(ctx context.Context, tx store.DB, ins []input) (
 			f.fold(in)
 		}
 	}
-	hold, release, err := job.Admit(ctx, tx, o.cfg.limits(), f.jobs, f.touched)
-	if err != nil {
-		return result{}, fmt.Errorf("admit %d jobs: %w", len(f.jobs), err)
+	e := &f.entries
+	if e.Hold, f.res.publish, err = p.Admit(ctx, o.cfg.limits(), e.Jobs, f.touched); err != nil {
+		return result{}, fmt.Errorf("admit %d jobs: %w", len(e.Jobs), err)
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.changed)) {
-		save(&f.batch, f.states[id])
+		e.Runs = append(e.Runs, f.states[id])
 	}
-	job.Insert(&f.batch, f.jobs, hold)
-	f.res.publish = release
-	for _, j := range f.jobs {
-		if !hold[j.ID] {
+	for _, j := range e.Jobs {
+		if !e.Hold[j.ID] {
 			f.res.publish = append(f.res.publish, j)
 		}
 	}
-	return f.res, f.batch.Run(ctx, tx)
+	return f.res, p.Write(ctx, *e)
 }
 
 func (f *folding) fold(in input) {
@@ -71,7 +61,7 @@ func (f *folding) fold(in input) {
 	next, effects, err := flow.Next(was, in.msg, f.now)
 	if err != nil {
 		f.o.log.Error("message cannot be folded", "message", in.key(), "err", err)
-		dead.Insert(&f.batch, letter(in, err))
+		f.entries.Letters = append(f.entries.Letters, letter(in, err))
 		return
 	}
 	if next.ID == "" {
@@ -105,28 +95,29 @@ func (f *folding) put(was, next flow.State, effects []flow.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case flow.Enqueue:
-			f.jobs = append(f.jobs, e.Job)
+			f.entries.Jobs = append(f.entries.Jobs, e.Job)
 			if e.Job.Origin != "" {
-				dead.Requeued(&f.batch, e.Job.Origin)
+				f.entries.Requeued = append(f.entries.Requeued, e.Job.Origin)
 			}
 		case flow.CancelJobs:
 			f.cancel(e)
 		case flow.Wake:
-			fact.InsertAt(&f.batch, e.Fact, e.At.Add(-unfolded)) // the sweep looks that long behind
+			e.At = e.At.Add(-unfolded) // the sweep looks that long behind
+			f.entries.Wakes = append(f.entries.Wakes, e)
 		}
 	}
 }
 
 func (f *folding) cancel(e flow.CancelJobs) {
-	f.jobs = slices.DeleteFunc(f.jobs, func(j message.Job) bool { return j.Run == e.Run }) // made in this very fold
+	f.entries.Jobs = slices.DeleteFunc(f.entries.Jobs, func(j message.Job) bool { return j.Run == e.Run }) // made in this very fold
 	f.touched = append(f.touched, f.states[e.Run].Connection)
-	job.CancelRun(&f.batch, e.Run, e.Reason)
+	f.entries.Cancels = append(f.entries.Cancels, e)
 	f.res.cancels = append(f.res.cancels, message.Cancel{Run: e.Run, Reason: e.Reason})
 }
 
 // take returns the keys of the messages that nobody folded yet, and makes them
-// folded. Events that came straight over NATS get their row here.
-func (o *Orchestrator) take(ctx context.Context, tx store.DB, ins []input) (map[string]bool, error) {
+// folded.
+func take(ctx context.Context, p Page, ins []input) (map[string]bool, error) {
 	var direct []message.Event
 	var events, facts []string
 	for _, in := range ins {
@@ -140,37 +131,19 @@ func (o *Orchestrator) take(ctx context.Context, tx store.DB, ins []input) (map[
 			facts = append(facts, m.ID)
 		}
 	}
-	fresh := map[string]bool{}
-	if len(direct) > 0 {
-		if _, err := event.Insert(ctx, tx, direct); err != nil {
-			return nil, err
-		}
+	keys, err := p.Take(ctx, direct, events, facts)
+	fresh := make(map[string]bool, len(keys))
+	for _, k := range keys {
+		fresh[k] = true
 	}
-	if len(events) > 0 {
-		keys, err := event.Take(ctx, tx, events)
-		if err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			fresh[k] = true
-		}
-	}
-	if len(facts) > 0 {
-		ids, err := fact.Take(ctx, tx, facts)
-		if err != nil {
-			return nil, err
-		}
-		for _, id := range ids {
-			fresh[id] = true
-		}
-	}
-	return fresh, nil
+	return fresh, err
 }
 
 // lock reads the runs that the fresh messages are about, and those that a push
 // among them may supersede.
-func (o *Orchestrator) lock(ctx context.Context, tx store.DB, ins []input, fresh map[string]bool) (map[string]flow.State, error) {
-	var ids, connections, repositories, refs []string
+func (o *Fold) lock(ctx context.Context, p Page, ins []input, fresh map[string]bool) (map[string]flow.State, error) {
+	var ids []string
+	var moved []Branch
 	for _, in := range ins {
 		if !fresh[in.key()] {
 			continue
@@ -178,46 +151,11 @@ func (o *Orchestrator) lock(ctx context.Context, tx store.DB, ins []input, fresh
 		ids = append(ids, flow.RunOf(in.msg))
 		if e, ok := in.msg.(*message.Event); ok && e.Kind == message.Push && o.cfg.Supersede {
 			if b, err := message.Decode[message.PushBody](e.Kind, e.Body); err == nil {
-				connections, repositories, refs = append(connections, b.Connection), append(repositories, b.Repository), append(refs, b.Ref)
+				moved = append(moved, Branch{b.Connection, b.Repository, b.Ref})
 			}
 		}
 	}
-	if len(refs) > 0 {
-		older, err := run.Open(ctx, tx, connections, repositories, refs)
-		if err != nil {
-			return nil, fmt.Errorf("look for older runs: %w", err)
-		}
-		ids = append(ids, older...)
-	}
-	slices.Sort(ids)
-	raw, err := run.Lock(ctx, tx, slices.Compact(ids))
-	if err != nil {
-		return nil, err
-	}
-	states := make(map[string]flow.State, len(raw))
-	for id, r := range raw {
-		var s flow.State
-		if err := json.Unmarshal(r, &s); err != nil {
-			return nil, fmt.Errorf("decode state of run %s: %w", id, err)
-		}
-		states[id] = s
-	}
-	return states, nil
-}
-
-func save(b *store.Batch, s flow.State) {
-	raw, err := json.Marshal(s)
-	if err != nil {
-		panic(fmt.Sprintf("encode state of run %s: %v", s.ID, err)) // a flow.State always can be
-	}
-	r := run.Run{
-		ID: s.ID, Connection: s.Connection, Repository: s.Repository, Ref: s.Ref, Commit: s.Commit, Strategy: s.Strategy,
-		Priority: s.Priority, Status: s.Status, Reason: s.Reason, Trace: s.Trace, CreatedAt: s.CreatedAt,
-	}
-	if !s.FinishedAt.IsZero() {
-		r.FinishedAt = &s.FinishedAt
-	}
-	run.Save(b, r, raw)
+	return p.Lock(ctx, ids, moved)
 }
 
 func letter(in input, err error) message.DeadLetter {
