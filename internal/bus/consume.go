@@ -102,13 +102,34 @@ func (b *Bus) read(ctx context.Context, stream, durable string, prefetch int, ha
 	if err != nil {
 		return fmt.Errorf("read consumer %s: %w", durable, err)
 	}
-	defer msgs.Stop()
 	for {
 		m, err := msgs.Next(jetstream.NextContext(ctx))
 		if err != nil {
+			b.handBack(msgs)
 			return fmt.Errorf("next message of %s: %w", durable, err)
 		}
 		handle(NewDelivery(m.Subject(), m.Data(), m.Headers(), m))
+	}
+}
+
+// handBack ends a reading. What was read ahead would otherwise be nobody's until
+// the ack wait is over. Nothing is handed back before the end of the
+// subscription, to which the server would deliver it again.
+func (b *Bus) handBack(msgs jetstream.MessagesContext) {
+	msgs.Drain()
+	var ahead []jetstream.Msg
+	for {
+		m, err := msgs.Next(jetstream.NextMaxWait(requestTimeout))
+		if err != nil {
+			break
+		}
+		ahead = append(ahead, m)
+	}
+	msgs.Stop()
+	for _, m := range ahead {
+		if err := m.Nak(); err != nil {
+			b.log.Debug("message not handed back; it comes again after the ack wait", "subject", m.Subject(), "err", err)
+		}
 	}
 }
 

@@ -63,7 +63,7 @@ func TestLowJobsMoveUnderEndlessCriticalOnes(t *testing.T) {
 	cfg := config(t, "w")
 	cfg.Concurrency, cfg.Prefetch = 1, 1
 	next := 2000
-	r.run(cfg, work.On(func(_ context.Context, d work.Delivery[message.FetchBody]) (work.Commit, error) {
+	stop := r.run(cfg, work.On(func(_ context.Context, d work.Delivery[message.FetchBody]) (work.Commit, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if d.Job.Priority == hub.Low {
@@ -79,8 +79,7 @@ func TestLowJobsMoveUnderEndlessCriticalOnes(t *testing.T) {
 	for _, j := range low {
 		r.ended(j, hub.JobCompleted)
 	}
-	mu.Lock()
-	defer mu.Unlock()
+	stop()
 	if after >= 3000 {
 		t.Errorf("the low ones came only after %d critical ones", after)
 	}

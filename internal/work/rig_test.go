@@ -2,6 +2,7 @@ package work_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -120,17 +121,21 @@ func done(d work.Delivery[message.FetchBody], text string) work.Commit {
 // state is a job with its attempts.
 func (r *rig) state(j message.Job) job.State {
 	r.Helper()
-	states, err := job.OfRun(r.Context(), r.store, j.Run)
+	s, err := r.find(j)
 	if err != nil {
 		r.Fatal(err)
 	}
+	return s
+}
+
+func (r *rig) find(j message.Job) (job.State, error) {
+	states, err := job.OfRun(r.Context(), r.store, j.Run)
 	for _, s := range states {
 		if s.ID == j.ID {
-			return s
+			return s, err
 		}
 	}
-	r.Fatalf("job %s is not in the ledger", j.ID)
-	return job.State{}
+	return job.State{}, errors.Join(err, fmt.Errorf("job %s is not in the ledger", j.ID))
 }
 
 // ended waits for the end of a job.
@@ -138,10 +143,11 @@ func (r *rig) ended(j message.Job, want hub.JobStatus) job.State {
 	r.Helper()
 	var s job.State
 	hubtest.Eventually(r, patience, func() error {
-		if s = r.state(j); s.Status != want {
+		var err error
+		if s, err = r.find(j); err == nil && s.Status != want {
 			return fmt.Errorf("job is %s after %+v", s.Status, s.Attempts)
 		}
-		return nil
+		return err
 	})
 	return s
 }

@@ -48,9 +48,9 @@ type runner struct {
 // finishers is how many commits of ended jobs run at the same time.
 const finishers = 2
 
-// Run works until ctx ends, then drains: it hands back at once what it has not
-// begun, and lets what runs go on for Config.Drain. It returns when every
-// goroutine it started has ended.
+// Run works until ctx ends or the replica is told to drain: it hands back at
+// once what it has not begun, and lets what runs go on, once ctx has ended for
+// Config.Drain. It returns when every goroutine it started has ended.
 func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler) error {
 	r := &runner{cfg: cfg, queue: q, ledger: l, handlers: map[message.Kind]Handler{}, held: map[string]*task{}, slots: make(chan struct{}, cfg.Concurrency)}
 	for _, h := range handlers {
@@ -65,7 +65,10 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 	// What was begun outlives ctx: only the end of the drain cuts it off.
 	life, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
-	if err := q.WatchControl(life, cfg.Worker, r.cancelled); err != nil {
+	taking, leave := context.WithCancel(ctx)
+	defer leave()
+	control := func(c message.Control) *message.Replica { return r.control(taking, leave, c) }
+	if err := q.WatchControl(life, cfg.Worker, control); err != nil {
 		return fmt.Errorf("work: watch control of %s: %w", cfg.Worker, err)
 	}
 	r.done = batch.New(finishers, 500, func(ts []*task) { r.finish(life, ts) })
@@ -76,16 +79,16 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 	beat.Go(func() { r.heartbeat(beating) })
 	for i, p := range hub.Priorities {
 		readers.Go(func() {
-			q.Jobs(ctx, cfg.Worker, p, cfg.Prefetch, func(d bus.Delivery) {
+			q.Jobs(taking, cfg.Worker, p, cfg.Prefetch, func(d bus.Delivery) {
 				select {
 				case r.in[i] <- d:
-				case <-ctx.Done():
+				case <-taking.Done():
 					r.nak(d, 0)
 				}
 			})
 		})
 	}
-	r.dispatch(ctx, life)
+	r.dispatch(taking, life)
 	readers.Wait()
 	for _, in := range r.in {
 		close(in)
@@ -93,7 +96,7 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 			r.nak(d, 0)
 		}
 	}
-	r.drain()
+	r.drain(ctx)
 	giveUp := time.AfterFunc(ledgerTimeout, func() { cut(errDrained) }) // a ledger that is gone must not hold up the shutdown
 	r.done.Close()
 	giveUp.Stop()
@@ -102,10 +105,16 @@ func Run(ctx context.Context, cfg Config, q Queue, l Ledger, handlers ...Handler
 	return nil
 }
 
-// drain waits for the handlers; those that are not done in time are told to stop.
-func (r *runner) drain() {
+// drain waits for the handlers. Once ctx has ended, those that are not done in
+// time are told to stop.
+func (r *runner) drain(ctx context.Context) {
 	ended := make(chan struct{})
 	go func() { r.handling.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return
+	case <-ctx.Done():
+	}
 	late := time.NewTimer(r.cfg.Drain)
 	defer late.Stop()
 	select {
@@ -384,13 +393,33 @@ func (r *runner) progress(t *task, status, note string) {
 	r.queue.Progress(message.Progress{Run: t.job.Run, Job: t.job.ID, Kind: t.job.Kind, Status: status, Attempt: t.claim.Attempt, Note: note, At: time.Now().UTC()})
 }
 
+// control does what the replicas of this worker are told, and answers those who
+// ask.
+func (r *runner) control(taking context.Context, leave func(), c message.Control) *message.Replica {
+	switch {
+	case c.Run != "":
+		r.cancelled(c.Run, c.Reason)
+		return nil
+	case c.Drain != "" && c.Drain == r.cfg.Name:
+		r.cfg.Log.Info("told to drain: taking no more work")
+		leave()
+	case !c.Ping:
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &message.Replica{
+		Worker: r.cfg.Worker, Name: r.cfg.Name, Jobs: len(r.held), Concurrency: r.cfg.Concurrency, Strict: r.cfg.Strict, Draining: taking.Err() != nil,
+	}
+}
+
 // cancelled stops the jobs of a run that this replica holds.
-func (r *runner) cancelled(c message.Cancel) {
+func (r *runner) cancelled(run, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.held {
-		if t.job.Run == c.Run {
-			t.stop(&cancelledError{c.Reason})
+		if t.job.Run == run {
+			t.stop(&cancelledError{reason})
 		}
 	}
 }

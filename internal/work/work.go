@@ -113,7 +113,7 @@ func Policies() map[message.Kind]Policy {
 // Queue is what work needs of the bus.
 type Queue interface {
 	Jobs(ctx context.Context, worker string, p hub.Priority, prefetch int, handle func(bus.Delivery))
-	WatchControl(ctx context.Context, worker string, handle func(message.Cancel)) error
+	WatchControl(ctx context.Context, worker string, handle func(message.Control) *message.Replica) error
 	PostFacts([]message.Fact)
 	PostDead(worker string, d message.DeadLetter)
 	Progress(message.Progress)
@@ -135,7 +135,7 @@ type Config struct {
 	Prefetch    int    // messages of each priority held ahead; they are not available to other replicas
 	Strict      bool   // a priority is taken only when no higher one waits; otherwise 8/4/2/1
 	Lease       time.Duration
-	Drain       time.Duration // how long running jobs may go on after the end of the context
+	Drain       time.Duration // how long running jobs may go on after the end of the context; a replica that is told to drain has no such limit
 	Policies    map[message.Kind]Policy
 	Log         *slog.Logger
 	Point       func(name string) // called at after-claim, before-commit and after-commit, where tests end the process; may be nil
