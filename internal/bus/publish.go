@@ -79,32 +79,17 @@ func (b *Bus) Progress(p message.Progress) {
 
 // WatchProgress calls handle for every progress message of a run until ctx ends.
 func (b *Bus) WatchProgress(ctx context.Context, run string, handle func(message.Progress)) error {
-	return watch(ctx, b, message.ProgressSubject(b.cfg.Namespace, run), handle)
+	return watch(ctx, b, message.ProgressSubject(b.cfg.Namespace, run), func(_ *nats.Msg, p message.Progress) { handle(p) })
 }
 
-// Cancel asks every replica of every worker to stop the jobs of a run; it may be
-// lost, and the lease heartbeat says the same.
-func (b *Bus) Cancel(c message.Cancel) {
-	for _, w := range message.Workers {
-		if err := b.out.Publish(message.ControlSubject(b.cfg.Namespace, w), encode(c)); err != nil {
-			b.log.Debug("cancel not sent", "run", c.Run, "err", err)
-		}
-	}
-}
-
-// WatchControl calls handle for every cancel that is sent to a worker until ctx ends.
-func (b *Bus) WatchControl(ctx context.Context, worker string, handle func(message.Cancel)) error {
-	return watch(ctx, b, message.ControlSubject(b.cfg.Namespace, worker), handle)
-}
-
-func watch[T any](ctx context.Context, b *Bus, subject string, handle func(T)) error {
+func watch[T any](ctx context.Context, b *Bus, subject string, handle func(*nats.Msg, T)) error {
 	sub, err := b.in.Subscribe(subject, func(m *nats.Msg) {
 		var v T
 		if err := json.Unmarshal(m.Data, &v); err != nil {
 			b.log.Warn("unreadable message", "subject", m.Subject, "err", err)
 			return
 		}
-		handle(v)
+		handle(m, v)
 	})
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)
