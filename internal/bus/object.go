@@ -22,10 +22,23 @@ func (b *Bus) PutObject(ctx context.Context, name string, r io.Reader) error {
 		return fmt.Errorf("open bucket: %w", err)
 	}
 	meta := jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: chunkSize - 4096}} // room for the headers
-	if _, err := s.Put(ctx, meta, r); err != nil {
+	if _, err := s.Put(ctx, meta, whole{r}); err != nil {
 		return fmt.Errorf("put object %s: %w", name, err)
 	}
 	return nil
+}
+
+// whole fills what it is given: each Read of an object's source becomes a message,
+// and a compressor writes in small pieces.
+type whole struct{ r io.Reader }
+
+func (w whole) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var more int
+		more, err = w.r.Read(p[n:])
+		n += more
+	}
+	return n, err
 }
 
 // GetObject streams an object; the reader reports a wrong digest at its end. The

@@ -1,0 +1,141 @@
+package bus_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+
+	"integrationhub/internal/hubtest"
+)
+
+// pieces is a source that gives n bytes, never many at a time, as a compressor does.
+type pieces struct {
+	left   int
+	random *rand.ChaCha8
+	sum    hash.Hash
+}
+
+func newPieces(n int) *pieces {
+	return &pieces{left: n, random: rand.NewChaCha8([32]byte{1}), sum: sha256.New()}
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	if p.left == 0 {
+		return 0, io.EOF
+	}
+	n := min(len(b), 5000, p.left)
+	p.random.Read(b[:n])
+	p.sum.Write(b[:n])
+	p.left -= n
+	return n, nil
+}
+
+func TestAnObjectStreamsThroughAndIsNotHeldInMemory(t *testing.T) {
+	const size = 64 << 20
+	s := hubtest.NATS(t)
+	js, _ := operator(t, s)
+	b := s.Bus(t)
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapInuse)
+	}
+	before, most := heap(), int64(0)
+	watch := func() {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		most = max(most, int64(m.HeapInuse)-before)
+	}
+	in := newPieces(size)
+	if err := b.PutObject(t.Context(), "snap", in); err != nil {
+		t.Fatal(err)
+	}
+	watch()
+	st, err := js.Stream(t.Context(), "OBJ_HUB_SNAPSHOTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := st.CachedInfo().State.Msgs; n > size>>20+2 {
+		t.Errorf("%d messages for 64 MiB: small reads made small messages", n)
+	}
+	r, err := b.GetObject(t.Context(), "snap")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	out, total, buf := sha256.New(), 0, make([]byte, 1<<20)
+	for {
+		n, err := r.Read(buf)
+		out.Write(buf[:n])
+		if total += n; total%(16<<20) < n {
+			watch()
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if total != size || !bytes.Equal(in.sum.Sum(nil), out.Sum(nil)) {
+		t.Errorf("%d bytes came back, or other ones", total)
+	}
+	t.Logf("at most %d MiB more on the heap", most>>20)
+	if most > 48<<20 {
+		t.Errorf("%d MiB on the heap", most>>20)
+	}
+}
+
+func TestAMissingObjectDoesNotExist(t *testing.T) {
+	b := hubtest.NATS(t).Bus(t)
+	if _, err := b.GetObject(t.Context(), "never"); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "never") {
+		t.Errorf("error %v", err)
+	}
+	if err := b.DeleteObject(t.Context(), "never"); err != nil {
+		t.Errorf("delete: %v", err)
+	}
+	if err := b.PutObject(t.Context(), "once", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.DeleteObject(t.Context(), "once"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.GetObject(t.Context(), "once"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the delete: %v", err)
+	}
+}
+
+func TestAnObjectWhoseSourceFailsIsNotStored(t *testing.T) {
+	s := hubtest.NATS(t)
+	js, _ := operator(t, s)
+	b := s.Bus(t)
+	for _, cause := range []error{io.ErrUnexpectedEOF, errors.New("the host hung up")} {
+		r := io.MultiReader(newPieces(3<<20), failing{cause})
+		if err := b.PutObject(t.Context(), "half", r); !errors.Is(err, cause) {
+			t.Errorf("error %v, want %v", err, cause)
+		}
+	}
+	if _, err := b.GetObject(t.Context(), "half"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("half an object is there: %v", err)
+	}
+	hubtest.Eventually(t, patience, func() error {
+		st, err := js.Stream(t.Context(), "OBJ_HUB_SNAPSHOTS")
+		if err == nil && st.CachedInfo().State.Msgs != 0 {
+			err = fmt.Errorf("%d messages are left over", st.CachedInfo().State.Msgs)
+		}
+		return err
+	})
+}
+
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
