@@ -50,6 +50,7 @@ type FileResult struct {
 	Lines     int            `json:"lines"` // lines that hold code
 	Findings  []hub.Finding  `json:"findings,omitempty"`
 	Functions []hub.Function `json:"functions,omitempty"`
+	Errors    int            `json:"errors,omitempty"`    // places that the grammar could not read
 	Exhausted []string       `json:"exhausted,omitempty"` // rules that ran out of steps and may have missed something
 }
 
@@ -88,7 +89,7 @@ func (s *Scanner) Scan(ctx context.Context, path string, src []byte) FileResult 
 		r.Skipped = SkipTimeout
 		return r
 	}
-	r.Lines, r.Exhausted = t.CodeLines, exhausted
+	r.Lines, r.Errors, r.Exhausted = t.CodeLines, t.Errors, exhausted
 	r.Findings = findings(path, t, found)
 	for _, f := range metric.Functions(t) {
 		r.Functions = append(r.Functions, hub.Function{Name: text(f.Name), File: path, Line: f.Line, Lines: f.Lines, Complexity: f.Complexity})

@@ -24,6 +24,9 @@ func fault(old, now []byte, fixed []hub.Finding, before, after analysis.FileResu
 	if after.Skipped != "" {
 		return "its file cannot be analysed after it: " + after.Skipped
 	}
+	if after.Errors > before.Errors {
+		return "its file does not parse after it"
+	}
 	for _, rule := range after.Exhausted {
 		if !slices.Contains(before.Exhausted, rule) {
 			return "its file is too complex after it for the rule " + rule

@@ -33,6 +33,7 @@ rules:
   - {id: harmful, languages: [python], severity: MEDIUM, message: m, pattern: harmful($A), fix: $A == None, metadata: *meta}
   - {id: breaking, languages: [python], severity: CRITICAL, message: m, pattern: breaking($A), fix: "))))((((]]]]}}}}{{{{((((]]]]", metadata: *meta}
   - {id: wide, languages: [python], severity: CRITICAL, message: m, pattern: wide($A), fix: wide(($A)), metadata: *meta}
+  - {id: damaging, languages: [python], severity: LOW, message: m, pattern: damaging($A), fix: "damaged($A", metadata: *meta}
   - {id: call, languages: [python], severity: LOW, message: m, pattern: call(...), metadata: *meta}
 `
 
@@ -102,6 +103,7 @@ func TestFixesAreProvedOrLeftWithTheReason(t *testing.T) {
 		{"a finding that stays", "useless(1)\n", "useless(1)\n", []string{"useless: still there"}},
 		{"a fix that makes another fault", "harmful(x)\n", "harmful(x)\n", []string{"harmful: brings a new finding: good in line 1"}},
 		{"a fix that breaks the file", "breaking(x)\n", "breaking(x)\n", []string{"breaking: cannot be analysed after it"}},
+		{"a fix that damages one line of many", "x = 1\ny = 2\ndamaging(x)\nz = 3\n", "x = 1\ny = 2\ndamaging(x)\nz = 3\n", []string{"damaging: does not parse"}},
 		{"the good one beside the bad ones", "breaking(x)\nuseless(y)\nz = q == None\nharmful(call(w))\n", "breaking(x)\nuseless(y)\nz = q is None\nharmful(call(w))\n",
 			[]string{"breaking: cannot be analysed", "useless: still there", "harmful: brings a new finding"}},
 		{"one that overlapped a fix which was dropped", "wide(a == None)\n", "wide(a is None)\n", []string{"wide: still there"}},
