@@ -51,9 +51,9 @@ func (x *text) String() string {
 }
 
 // environment is what a child process gets: nothing of whoever runs the tests
-// but where programs are.
+// but where programs are. What a killed one leaves behind is below home.
 func environment(home string, more ...string) []string {
-	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + os.TempDir(), "LC_ALL=C", "HUB_LOG_FORMAT=json"}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + home, "LC_ALL=C", "HUB_LOG_FORMAT=json"}
 	if bin := os.Getenv("HUB_PG_BIN"); bin != "" {
 		env = append(env, "HUB_PG_BIN="+bin)
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	mathrand "math/rand/v2"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -47,9 +49,24 @@ type program struct {
 
 func (c *cluster) start(name string, environ ...string) *program {
 	c.t.Helper()
-	address := strings.TrimPrefix(closedPort(c.t), "http://")
+	address := freeAddress(c.t)
 	env := append(append(c.env[:len(c.env):len(c.env)], "HUB_HEALTH_ADDR="+address), environ...)
 	return &program{process: start(c.t, env, name), name: name, env: env, health: newClient(c.t, "http://"+address, "")}
+}
+
+// freeAddress is a port that a process may listen on. It is not one of those that
+// the kernel gives to whoever connects somewhere meanwhile.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 20000+mathrand.IntN(10000)))
+		if err == nil {
+			l.Close()
+			return l.Addr().String()
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // healthcheck is what a container's health check runs: its exit code.
