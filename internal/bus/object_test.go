@@ -2,6 +2,7 @@ package bus_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"integrationhub/internal/hubtest"
 )
@@ -56,7 +58,9 @@ func TestAnObjectStreamsThroughAndIsNotHeldInMemory(t *testing.T) {
 		most = max(most, int64(m.HeapInuse)-before)
 	}
 	in := newPieces(size)
-	if err := b.PutObject(t.Context(), "snap", in); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if err := b.PutObject(ctx, "snap", in); err != nil {
 		t.Fatal(err)
 	}
 	watch()
@@ -67,7 +71,7 @@ func TestAnObjectStreamsThroughAndIsNotHeldInMemory(t *testing.T) {
 	if n := st.CachedInfo().State.Msgs; n > size>>20+2 {
 		t.Errorf("%d messages for 64 MiB: small reads made small messages", n)
 	}
-	r, err := b.GetObject(t.Context(), "snap")
+	r, err := b.GetObject(ctx, "snap")
 	if err != nil {
 		t.Fatal(err)
 	}
