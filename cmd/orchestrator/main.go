@@ -31,7 +31,9 @@ func run(ctx context.Context, p *app.Process) error {
 	if err := p.Retry(ctx, "schema and streams", o.Setup); err != nil {
 		return err
 	}
-	handler := api.New(p.Store, o, sealer, p.APIToken, p.Log).Handler(app.NewHealth(p.Ready).Register)
+	handler := api.New(api.Config{
+		Store: p.Store, Bus: p.Bus, Acceptor: o, Sealer: sealer, Token: p.APIToken, Log: p.Log, Stopping: ctx.Done(),
+	}).Handler(app.NewHealth(p.Ready).Register)
 	p.Log.Info("listening", "addr", door.Addr().String())
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return o.Run(ctx) })

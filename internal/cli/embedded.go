@@ -61,18 +61,23 @@ func start(ctx context.Context, cfg app.Config, door net.Listener, log *slog.Log
 			return nil, errors.Join(err, e.release())
 		}
 	}
-	handler := api.New(e.process.Store, o, sealer, cfg.APIToken, log).Handler(app.NewHealth(e.process.Ready).Register)
 	live, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.stop = stop
+	handler := api.New(api.Config{
+		Store: e.process.Store, Bus: e.process.Bus, Acceptor: o, Sealer: sealer, Token: cfg.APIToken, Log: log, Stopping: live.Done(),
+	}).Handler(app.NewHealth(e.process.Ready).Register)
 	p, c := e.process, connector.New(e.process.Store, e.process.Bus, sealer, all.Sources())
 	a := analyzer.New(p.Bus, e.pool, cfg.WorkDir)
 	d := deployer.New(p.Store, p.Bus, e.pool, cfg.WorkDir)
 	go func() {
 		g, live := errgroup.WithContext(live)
 		g.Go(func() error { return o.Run(live) })
-		g.Go(func() error { return p.Work(live, message.Connector, work.On(c.Fetch)) })
-		g.Go(func() error { return p.Work(live, message.Analyzer, work.On(a.Analyze)) })
-		g.Go(func() error { return p.Work(live, message.Deployer, work.On(d.Prepare)) })
+		for worker, h := range map[string]work.Handler{message.Connector: work.On(c.Fetch), message.Analyzer: work.On(a.Analyze), message.Deployer: work.On(d.Prepare)} {
+			g.Go(func() error {
+				defer stop() // a hub that is told to drain ends as a whole
+				return p.Work(live, worker, h)
+			})
+		}
 		g.Go(func() error { return app.ServeHTTP(live, door, handler) })
 		e.done <- g.Wait()
 	}()

@@ -197,7 +197,7 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if err := checkCommit("data.before", p.Before); err != nil {
 			return "", nil, err
 		}
-		if p.Target, err = p.Target.check(); err != nil {
+		if p.Target, err = p.Target.Check("data."); err != nil {
 			return "", nil, err
 		}
 		connection, b = p.Connection, p
@@ -206,7 +206,7 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if err := unmarshalData(raw, &a); err != nil {
 			return "", nil, err
 		}
-		if a.Target, err = a.Target.check(); err != nil {
+		if a.Target, err = a.Target.Check("data."); err != nil {
 			return "", nil, err
 		}
 		connection, b = a.Connection, a
@@ -251,18 +251,19 @@ func unmarshalData(raw []byte, into any) error {
 	return nil
 }
 
-// check refuses what no run could be made of and fills in the defaults.
-func (t Target) check() (Target, error) {
+// Check refuses what no run could be made of and fills in the defaults. The error
+// is a *FieldError whose field begins with at, such as "data.".
+func (t Target) Check(at string) (Target, error) {
 	if err := hub.CheckSlug(t.Connection); err != nil {
-		return t, fieldErrorf("data.connection", "%v", err)
+		return t, fieldErrorf(at+"connection", "%v", err)
 	}
 	if err := hub.CheckRepository(t.Repository); err != nil {
-		return t, fieldErrorf("data.repository", "%v", err)
+		return t, fieldErrorf(at+"repository", "%v", err)
 	}
 	if err := hub.CheckRef(t.Ref); err != nil {
-		return t, fieldErrorf("data.ref", "%v", err)
+		return t, fieldErrorf(at+"ref", "%v", err)
 	}
-	if err := checkCommit("data.commit", t.Commit); err != nil {
+	if err := checkCommit(at+"commit", t.Commit); err != nil {
 		return t, err
 	}
 	if t.Strategy == "" {
@@ -270,17 +271,17 @@ func (t Target) check() (Target, error) {
 	}
 	var err error
 	if t.Strategy, err = hub.ParseStrategy(string(t.Strategy)); err != nil {
-		return t, fieldErrorf("data.strategy", "%v", err)
+		return t, fieldErrorf(at+"strategy", "%v", err)
 	}
 	if t.Strategy != hub.DryRun {
-		return t, fieldErrorf("data.strategy", "%s is not offered by this version; send DRY_RUN", t.Strategy)
+		return t, fieldErrorf(at+"strategy", "%s is not offered by this version; send DRY_RUN", t.Strategy)
 	}
 	if t.Priority, err = hub.ParsePriority(string(t.Priority)); err != nil {
-		return t, fieldErrorf("data.priority", "%v", err)
+		return t, fieldErrorf(at+"priority", "%v", err)
 	}
 	for i, c := range t.Only {
 		if t.Only[i], err = hub.ParseCategory(string(c)); err != nil {
-			return t, fieldErrorf(fmt.Sprintf("data.only[%d]", i), "%v", err)
+			return t, fieldErrorf(fmt.Sprintf("%sonly[%d]", at, i), "%v", err)
 		}
 	}
 	return t, nil

@@ -217,7 +217,7 @@ func TestAScheduleFiresOnceHoweverManySweepAndHoweverLate(t *testing.T) {
 
 func TestAPausedQueueStaysPausedUntilItIsResumed(t *testing.T) {
 	r := newRig(t, orchestrator.Config{})
-	if err := queue.SetPause(t.Context(), r.store, message.Connector, hub.Medium, "maintenance"); err != nil {
+	if err := queue.SetPause(t.Context(), r.store, message.Connector, "maintenance", hub.Medium); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.bus.SetPauses(t.Context(), map[string]bool{message.Durable(message.Connector, hub.Medium): true}); err != nil {

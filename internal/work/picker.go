@@ -6,9 +6,9 @@ import (
 	"integrationhub/internal/bus"
 )
 
-// weights of the priorities, most urgent first: of 15 jobs that could all be
+// Weights of the priorities, most urgent first: of 15 jobs that could all be
 // taken, LOW still gets one.
-var weights = [4]int{8, 4, 2, 1}
+func Weights() [4]int { return [4]int{8, 4, 2, 1} }
 
 // picker takes the next message of four queues: the most urgent that has credit
 // left; when none that waits has any, all credits are given anew. A strict one
@@ -20,7 +20,7 @@ type picker struct {
 }
 
 func newPicker(in [4]chan bus.Delivery, strict bool) *picker {
-	return &picker{in: in, credit: weights, strict: strict}
+	return &picker{in: in, credit: Weights(), strict: strict}
 }
 
 // try takes a message that is there.
@@ -37,7 +37,7 @@ func (p *picker) try() (bus.Delivery, bool) {
 			default:
 			}
 		}
-		p.credit = weights
+		p.credit = Weights()
 	}
 	return bus.Delivery{}, false
 }

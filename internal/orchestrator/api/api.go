@@ -1,5 +1,5 @@
 // Package api is the HTTP door: upstream systems publish events through it,
-// people and tools read runs.
+// people and tools read runs, operators look after queues.
 package api
 
 import (
@@ -26,21 +26,30 @@ type Acceptor interface {
 	Accept(ctx context.Context, e message.Event) (fresh bool, err error)
 }
 
-// API answers under /api/v1 and describes itself in /openapi.json.
-type API struct {
-	store  *store.Store
-	accept Acceptor
-	vault  *vault.Sealer
-	token  string
-	log    *slog.Logger
+// Bus is what the API tells and asks those who work.
+type Bus interface {
+	SetPauses(ctx context.Context, paused map[string]bool) error
+	WatchProgress(ctx context.Context, run string, handle func(message.Progress)) error
+	Replicas(ctx context.Context) ([]message.Replica, error)
+	Drain(ctx context.Context, name string) ([]message.Replica, error)
 }
 
-// New makes an API. With an empty token everything is open, but only to requests
-// that name a loopback host: a page in a browser cannot reach it by a name of
-// its own.
-func New(s *store.Store, a Acceptor, v *vault.Sealer, token string, log *slog.Logger) *API {
-	return &API{store: s, accept: a, vault: v, token: token, log: log}
+// Config is what an API works on.
+type Config struct {
+	Store    *store.Store
+	Bus      Bus
+	Acceptor Acceptor
+	Sealer   *vault.Sealer
+	Token    string // empty: everything is open, but only to requests that name a loopback host, so that a page in a browser cannot reach it by a name of its own
+	Log      *slog.Logger
+	Stopping <-chan struct{} // closed when the process is told to stop: streams end then
 }
+
+// API answers under /api/v1 and describes itself in /openapi.json.
+type API struct{ cfg Config }
+
+// New makes an API.
+func New(cfg Config) *API { return &API{cfg: cfg} }
 
 // Version of the API, which is in its paths too.
 const Version = "1.0.0"
@@ -72,20 +81,25 @@ func (a *API) describe(mux *http.ServeMux) huma.API {
 	h := humago.New(mux, cfg)
 	a.registerEvents(h)
 	a.registerRuns(h)
+	a.registerWatch(h)
 	a.registerConnections(h)
+	a.registerQueues(h)
+	a.registerDead(h)
+	a.registerSchedules(h)
+	a.registerWorkers(h)
 	return h
 }
 
 // guard lets in who may come in. Health and the description are open.
 func (a *API) guard(next http.Handler) http.Handler {
-	want := sha256.Sum256([]byte(a.token))
+	want := sha256.Sum256([]byte(a.cfg.Token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if !strings.HasPrefix(r.URL.Path, "/api/") {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if a.token == "" {
+		if a.cfg.Token == "" {
 			if host := hostOf(r.Host); host != "localhost" && !net.ParseIP(host).IsLoopback() {
 				problem(w, http.StatusForbidden, "the hub has no HUB_API_TOKEN, so it answers only under localhost, 127.0.0.1 and [::1]; asked for "+host)
 				return
@@ -152,6 +166,6 @@ const retryAfter = "5"
 
 // unavailable hides the words of a dependency from callers, and logs them.
 func (a *API) unavailable(what string, err error) error {
-	a.log.Error("api", "what", what, "err", err)
+	a.cfg.Log.Error("api", "what", what, "err", err)
 	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(what+" failed, because a dependency of the hub does not answer; nothing was lost, try again"), http.Header{"Retry-After": {retryAfter}})
 }

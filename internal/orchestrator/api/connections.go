@@ -30,7 +30,7 @@ type connectionList struct {
 }
 
 func (a *API) listConnections(ctx context.Context, _ *struct{}) (*connectionList, error) {
-	all, err := connection.List(ctx, a.store)
+	all, err := connection.List(ctx, a.cfg.Store)
 	if err != nil {
 		return nil, a.unavailable("listing connections", err)
 	}
@@ -62,16 +62,16 @@ func (a *API) putConnection(ctx context.Context, in *connectionInput) (*struct{ 
 	}
 	c := connection.Connection{Slug: in.Slug, Kind: kind, BaseURL: in.Body.BaseURL, Source: in.Body.Source}
 	if in.Body.Credential != "" {
-		sealed, err := a.vault.Seal(in.Body.Credential, c.Slug)
+		sealed, err := a.cfg.Sealer.Seal(in.Body.Credential, c.Slug)
 		if err != nil {
 			return nil, refused(&message.FieldError{Field: "credential", Problem: err.Error()})
 		}
 		c.Sealed = []byte(sealed)
 	}
-	if err := connection.Save(ctx, a.store, c); err != nil {
+	if err := connection.Save(ctx, a.cfg.Store, c); err != nil {
 		return nil, a.unavailable("storing the connection", err)
 	}
-	if c, err = connection.Get(ctx, a.store, c.Slug); err != nil {
+	if c, err = connection.Get(ctx, a.cfg.Store, c.Slug); err != nil {
 		return nil, a.unavailable("reading the connection", err)
 	}
 	return &struct{ Body connection.Connection }{c}, nil
@@ -80,7 +80,7 @@ func (a *API) putConnection(ctx context.Context, in *connectionInput) (*struct{ 
 func (a *API) deleteConnection(ctx context.Context, in *struct {
 	Slug string `path:"slug" maxLength:"40"`
 }) (*struct{}, error) {
-	err := connection.Delete(ctx, a.store, in.Slug)
+	err := connection.Delete(ctx, a.cfg.Store, in.Slug)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, huma.Error404NotFound("connection " + in.Slug + " does not exist")
 	}

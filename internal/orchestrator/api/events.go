@@ -22,7 +22,6 @@ import (
 	"integrationhub/internal/orchestrator"
 	"integrationhub/internal/store"
 	"integrationhub/internal/store/connection"
-	"integrationhub/internal/store/run"
 )
 
 type eventInput struct {
@@ -105,26 +104,39 @@ func (i *eventInput) binary() (message.Event, error) {
 
 // publish checks what only the ledger knows, and makes the event durable.
 func (a *API) publish(ctx context.Context, e message.Event) (*accepted, error) {
-	conn, err := connection.Get(ctx, a.store, e.Connection)
+	conn, err := connection.Get(ctx, a.cfg.Store, e.Connection)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
-		return nil, refused(&message.FieldError{Field: "data.connection", Problem: fmt.Sprintf("%q does not exist; create it with PUT /api/v1/connections/%s", e.Connection, e.Connection)})
+		return nil, refused(unknownConnection("data.connection", e.Connection))
 	case err != nil:
 		return nil, a.unavailable("publishing the event", err)
 	case !strings.HasPrefix(e.Source, conn.Source):
 		return nil, refused(&message.FieldError{Field: "source", Problem: fmt.Sprintf("%q may not speak for connection %s, whose events begin with %q", e.Source, conn.Slug, conn.Source)})
 	}
-	fresh, err := a.accept.Accept(ctx, e)
-	if errors.Is(err, orchestrator.ErrBusy) {
-		return nil, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("events come in faster than they are folded; nothing of this one was stored, try again"), http.Header{"Retry-After": {"30"}})
-	}
+	fresh, err := a.take(ctx, e, "publishing the event")
 	if err != nil {
-		return nil, a.unavailable("publishing the event", err)
+		return nil, err
 	}
 	out := &accepted{}
 	out.Body.Run, out.Body.Fresh = flow.RunOf(&e), fresh
 	out.Location = "/api/v1/runs/" + out.Body.Run
 	return out, nil
+}
+
+// take makes an event durable; its error is an answer.
+func (a *API) take(ctx context.Context, e message.Event, what string) (fresh bool, err error) {
+	fresh, err = a.cfg.Acceptor.Accept(ctx, e)
+	if errors.Is(err, orchestrator.ErrBusy) {
+		return false, huma.ErrorWithHeaders(huma.Error503ServiceUnavailable("events come in faster than they are folded; nothing of this one was stored, try again"), http.Header{"Retry-After": {"30"}})
+	}
+	if err != nil {
+		return false, a.unavailable(what, err)
+	}
+	return fresh, nil
+}
+
+func unknownConnection(field, slug string) error {
+	return &message.FieldError{Field: field, Problem: fmt.Sprintf("%q does not exist; create it with PUT /api/v1/connections/%s", slug, slug)}
 }
 
 // refused turns bad input into an answer that names the field.
@@ -140,41 +152,20 @@ func refused(err error) error {
 	return &huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: fe.Error(), Errors: []*huma.ErrorDetail{{Location: fe.Field, Message: fe.Problem}}}
 }
 
-type cancelInput struct {
-	ID   string `path:"id"`
-	Body *struct {
-		Reason string `json:"reason,omitempty" maxLength:"1000"`
-	}
-}
-
-// cancel is an event of source hub: commands of the API go the same road.
-func (a *API) cancel(ctx context.Context, in *cancelInput) (*accepted, error) {
-	r, err := run.Get(ctx, a.store, in.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, huma.Error404NotFound("run " + in.ID + " does not exist")
-	}
-	if err != nil {
-		return nil, a.unavailable("reading the run", err)
-	}
-	b := message.CancelRequestedBody{Connection: r.Connection, Run: r.ID}
-	if in.Body != nil {
-		b.Reason = in.Body.Reason
-	}
+// command publishes a command of the API as an event of source hub: commands go
+// the same road as everybody's events.
+func (a *API) command(ctx context.Context, what string, b message.Body) error {
 	raw, err := json.Marshal(map[string]any{
-		"specversion": "1.0", "id": uuid.NewString(), "source": "hub", "type": message.TypeOf(message.CancelRequested),
+		"specversion": "1.0", "id": uuid.NewString(), "source": "hub", "type": message.TypeOf(b.Kind()),
 		"time": time.Now().UTC().Format(time.RFC3339Nano), "data": b,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	e, err := message.ParseStructured(raw)
 	if err != nil {
-		return nil, refused(err)
+		return refused(err)
 	}
-	if _, err := a.accept.Accept(ctx, e); err != nil {
-		return nil, a.unavailable("cancelling the run", err)
-	}
-	out := &accepted{Location: "/api/v1/runs/" + r.ID}
-	out.Body.Run, out.Body.Fresh = r.ID, true
-	return out, nil
+	_, err = a.take(ctx, e, what)
+	return err
 }

@@ -4,16 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"integrationhub/internal/flow"
 	"integrationhub/internal/hub"
 	"integrationhub/internal/message"
 	"integrationhub/internal/store"
+	"integrationhub/internal/store/dead"
 	"integrationhub/internal/store/deployment"
 	"integrationhub/internal/store/event"
 	"integrationhub/internal/store/finding"
@@ -33,6 +37,10 @@ func (a *API) registerRuns(h huma.API) {
 		OperationID: "cancel-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/cancel", Tags: []string{"runs"}, Summary: "Cancel a run",
 		Description: "Waiting jobs end at once, running ones are stopped. A run that has ended stays as it is.", DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 422, 503},
 	}, a.cancel)
+	huma.Register(h, huma.Operation{
+		OperationID: "retry-run", Method: http.MethodPost, Path: "/api/v1/runs/{id}/retry", Tags: []string{"runs"}, Summary: "Go on with a failed run from the job that failed",
+		Description: "The new job makes the open dead letter of the run good, if there is one. A run that is not FAILED is refused with 409.", DefaultStatus: http.StatusAccepted, Errors: []int{401, 403, 404, 409, 422, 503},
+	}, a.retry)
 }
 
 type runPath struct {
@@ -54,7 +62,7 @@ type runList struct {
 }
 
 func (a *API) listRuns(ctx context.Context, in *listRunsInput) (*runList, error) {
-	runs, err := run.List(ctx, a.store, run.Filter{Status: hub.RunStatus(in.Status), Connection: in.Connection, Repository: in.Repository, Before: in.Before, Limit: in.Limit})
+	runs, err := run.List(ctx, a.cfg.Store, run.Filter{Status: hub.RunStatus(in.Status), Connection: in.Connection, Repository: in.Repository, Before: in.Before, Limit: in.Limit})
 	if err != nil {
 		return nil, a.unavailable("listing runs", err)
 	}
@@ -84,13 +92,13 @@ func (a *API) getRun(ctx context.Context, in *runPath) (*runDetail, error) {
 		return nil, err
 	}
 	out := &runDetail{Body: Detail{Run: r}}
-	an, err := finding.Get(ctx, a.store, r.ID)
+	an, err := finding.Get(ctx, a.cfg.Store, r.ID)
 	if err == nil {
 		out.Body.Analysis = &an
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return nil, a.unavailable("reading the analysis", err)
 	}
-	dep, err := deployment.OfRun(ctx, a.store, r.ID)
+	dep, err := deployment.OfRun(ctx, a.cfg.Store, r.ID)
 	if err == nil {
 		out.Body.Deployment = &dep
 	} else if !errors.Is(err, store.ErrNotFound) {
@@ -102,22 +110,71 @@ func (a *API) getRun(ctx context.Context, in *runPath) (*runDetail, error) {
 // find returns a run, or a pending one where its event is accepted but not
 // folded yet: what a door has named must be found.
 func (a *API) find(ctx context.Context, id string) (run.Run, error) {
-	r, err := run.Get(ctx, a.store, id)
+	r, err := run.Get(ctx, a.cfg.Store, id)
 	if err == nil {
 		return r, nil
 	}
 	if !errors.Is(err, store.ErrNotFound) {
 		return r, a.unavailable("reading the run", err)
 	}
-	e, err := event.Get(ctx, a.store, id)
+	e, err := event.Get(ctx, a.cfg.Store, id)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return r, a.unavailable("reading the run", err)
 	}
 	var t message.Target
-	if err != nil || e.Kind == message.CancelRequested || json.Unmarshal(e.Body, &t) != nil {
+	if err != nil || !flow.Opens(e.Kind) || json.Unmarshal(e.Body, &t) != nil {
 		return r, huma.Error404NotFound("run " + id + " does not exist")
 	}
 	return run.Run{ID: id, Connection: t.Connection, Repository: t.Repository, Ref: t.Ref, Commit: t.Commit, Strategy: t.Strategy, Priority: t.Priority, Status: hub.RunPending, Trace: e.Trace, CreatedAt: e.Time}, nil
+}
+
+type cancelInput struct {
+	runPath
+	Body *struct {
+		Reason string `json:"reason,omitempty" maxLength:"1000"`
+	}
+}
+
+func (a *API) cancel(ctx context.Context, in *cancelInput) (*accepted, error) {
+	r, err := a.find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	b := message.CancelRequestedBody{Connection: r.Connection, Run: r.ID}
+	if in.Body != nil {
+		b.Reason = in.Body.Reason
+	}
+	return commanded(r, a.command(ctx, "cancelling the run", b))
+}
+
+func (a *API) retry(ctx context.Context, in *runPath) (*accepted, error) {
+	r, err := a.find(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if r.Status != hub.RunFailed {
+		return nil, huma.Error409Conflict(fmt.Sprintf("run %s is %s; only a FAILED run goes on", r.ID, r.Status))
+	}
+	b := message.RetryRequestedBody{Connection: r.Connection, Run: r.ID}
+	letters, err := dead.List(ctx, a.cfg.Store, dead.Filter{Run: r.ID, Limit: maxRequeue})
+	if err != nil {
+		return nil, a.unavailable("looking for dead letters of the run", err)
+	}
+	for _, d := range slices.Backward(letters) { // the newest is first
+		if strings.HasPrefix(d.ID, r.ID+".") { // of a job
+			b.DeadLetter = d.ID
+		}
+	}
+	return commanded(r, a.command(ctx, "retrying the run", b))
+}
+
+func commanded(r run.Run, err error) (*accepted, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := &accepted{Location: "/api/v1/runs/" + r.ID}
+	out.Body.Run, out.Body.Fresh = r.ID, true
+	return out, nil
 }
 
 type findingsInput struct {
@@ -143,7 +200,7 @@ func (a *API) listFindings(ctx context.Context, in *findingsInput) (*findingList
 	if in.After != "" {
 		after, _ = strconv.Atoi(in.After) // digits, by its pattern
 	}
-	found, last, err := finding.List(ctx, a.store, in.ID, finding.Page{Severity: hub.Severity(in.Severity), Category: hub.Category(in.Category), After: after, Limit: in.Limit})
+	found, last, err := finding.List(ctx, a.cfg.Store, in.ID, finding.Page{Severity: hub.Severity(in.Severity), Category: hub.Category(in.Category), After: after, Limit: in.Limit})
 	if err != nil {
 		return nil, a.unavailable("listing findings", err)
 	}
@@ -181,11 +238,11 @@ func (a *API) timeline(ctx context.Context, in *runPath) (*timelineOutput, error
 	if err != nil {
 		return nil, err
 	}
-	jobs, err := job.OfRun(ctx, a.store, r.ID)
+	jobs, err := job.OfRun(ctx, a.cfg.Store, r.ID)
 	if err != nil {
 		return nil, a.unavailable("reading the jobs", err)
 	}
-	acceptedAt, err := event.AcceptedAt(ctx, a.store, r.ID)
+	acceptedAt, err := event.AcceptedAt(ctx, a.cfg.Store, r.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, a.unavailable("reading the event", err)
 	}

@@ -12,9 +12,11 @@ import (
 )
 
 const insertSQL = `INSERT INTO dead_letter (id, run, kind, subject, cause, attempts, body, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
-ON CONFLICT (id) DO UPDATE SET cause = excluded.cause, attempts = excluded.attempts, created_at = excluded.created_at`
+ON CONFLICT (id) DO UPDATE SET cause = excluded.cause, attempts = excluded.attempts, created_at = excluded.created_at,
+	resolution = NULL, resolved_at = NULL, reason = ''`
 
-// Insert queues a dead letter. One of the same message replaces the earlier one.
+// Insert queues a dead letter. One of the same message replaces the earlier one,
+// and is open again.
 func Insert(b *store.Batch, d message.DeadLetter) {
 	b.Queue(insertSQL, d.ID, d.Run, string(d.Kind), d.Subject, d.Cause, d.Attempts, d.Body, d.At)
 }
@@ -38,33 +40,46 @@ type Filter struct {
 	Limit  int
 }
 
-const columns = `d.id, d.run, d.kind, d.subject, d.cause, d.attempts, d.body, d.created_at, coalesce(d.resolution, ''), d.resolved_at, d.reason,
+const columns = `d.id, d.run, d.kind, d.subject, d.cause, d.attempts, d.created_at, coalesce(d.resolution, ''), d.resolved_at, d.reason,
 	coalesce((SELECT j.id FROM job j WHERE j.run = d.run AND j.origin = d.id ORDER BY j.created_at DESC LIMIT 1), '')`
 
 func scan(r pgx.CollectableRow) (Letter, error) {
 	var d Letter
-	err := r.Scan(&d.ID, &d.Run, &d.Kind, &d.Subject, &d.Cause, &d.Attempts, &d.Body, &d.At, &d.Resolution, &d.ResolvedAt, &d.Reason, &d.RequeuedAs)
+	err := r.Scan(&d.ID, &d.Run, &d.Kind, &d.Subject, &d.Cause, &d.Attempts, &d.At, &d.Resolution, &d.ResolvedAt, &d.Reason, &d.RequeuedAs, &d.Body)
 	return d, err
 }
 
-const listSQL = `SELECT ` + columns + ` FROM dead_letter d
-WHERE ($1 = '' OR d.kind = $1) AND ($2 = '' OR d.run = $2) AND ($3 = '' OR strpos(d.cause, $3) > 0) AND ($4 OR d.resolution IS NULL)
-	AND ($5 = '' OR (d.created_at, d.id) < (SELECT created_at, id FROM dead_letter WHERE id = $5))
+const filterSQL = `($1 = '' OR d.kind = $1) AND ($2 = '' OR d.run = $2) AND ($3 = '' OR strpos(d.cause, $3) > 0) AND ($4 OR d.resolution IS NULL)`
+
+const listSQL = `SELECT ` + columns + `, ''::bytea FROM dead_letter d
+WHERE ` + filterSQL + ` AND ($5 = '' OR (d.created_at, d.id) < (SELECT created_at, id FROM dead_letter WHERE id = $5))
 ORDER BY d.created_at DESC, d.id DESC LIMIT $6`
 
-// List returns dead letters, newest first.
+// List returns dead letters without their bodies, newest first.
 func List(ctx context.Context, s *store.Store, f Filter) ([]Letter, error) {
 	return store.All(ctx, s.DB(), scan, listSQL, string(f.Kind), f.Run, f.Cause, f.All, f.Before, f.Limit)
 }
 
-// Get returns one; the error is store.ErrNotFound where there is none.
-func Get(ctx context.Context, s *store.Store, id string) (Letter, error) {
-	return store.One(ctx, s.DB(), scan, `SELECT `+columns+` FROM dead_letter d WHERE d.id = $1`, id)
+// Count counts what List would return without a page and a limit.
+func Count(ctx context.Context, s *store.Store, f Filter) (int, error) {
+	return store.One(ctx, s.DB(), pgx.RowTo[int], `SELECT count(*) FROM dead_letter d WHERE `+filterSQL, string(f.Kind), f.Run, f.Cause, f.All)
 }
 
+// Get returns one; the error is store.ErrNotFound where there is none.
+func Get(ctx context.Context, s *store.Store, id string) (Letter, error) {
+	return store.One(ctx, s.DB(), scan, `SELECT `+columns+`, d.body FROM dead_letter d WHERE d.id = $1`, id)
+}
+
+const requeuedSQL = `UPDATE dead_letter SET resolution = 'REQUEUED', resolved_at = now() WHERE id = $1 AND resolution IS NULL`
+
 // Requeued queues the end of an open letter that a new job makes good.
-func Requeued(b *store.Batch, id string) {
-	b.Queue(`UPDATE dead_letter SET resolution = 'REQUEUED', resolved_at = now() WHERE id = $1 AND resolution IS NULL`, id)
+func Requeued(b *store.Batch, id string) { b.Queue(requeuedSQL, id) }
+
+// Refolded ends an open letter whose message is folded again; it returns false
+// where it is not open.
+func Refolded(ctx context.Context, tx store.DB, id string) (bool, error) {
+	tag, err := tx.Exec(ctx, requeuedSQL, id)
+	return tag.RowsAffected() == 1, err
 }
 
 // Discard ends an open letter; it returns false where it is not open.

@@ -2,6 +2,7 @@
 package event
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -20,7 +21,7 @@ func arguments(events []message.Event) []any {
 	at, trace, body := make([]*time.Time, n), make([]string, n), make([]string, n)
 	for i, e := range events {
 		key[i], source[i], id[i], kind[i], conn[i] = e.Key, e.Source, e.ID, string(e.Kind), e.Connection
-		at[i], trace[i], body[i] = when(e.Time), e.Trace, string(e.Body)
+		at[i], trace[i], body[i] = when(e.Time), e.Trace, string(store.CleanJSON(bytes.Clone(e.Body)))
 	}
 	return []any{key, source, id, kind, conn, at, trace, body}
 }
@@ -51,11 +52,22 @@ func Take(ctx context.Context, db store.DB, keys []string) ([]string, error) {
 	return store.All(ctx, db, pgx.RowTo[string], `UPDATE event SET folded_at = now() WHERE key = ANY($1) AND folded_at IS NULL RETURNING key`, keys)
 }
 
-const columns = `key, source, id, kind, connection, coalesce(happened_at, 'epoch'), trace, body`
+// Refold has the sweep bring an event to the fold once more; it returns false
+// where there is none of that key.
+func Refold(ctx context.Context, tx store.DB, key string) (bool, error) {
+	tag, err := tx.Exec(ctx, `UPDATE event SET folded_at = NULL WHERE key = $1`, key)
+	return tag.RowsAffected() == 1, err
+}
+
+const columns = `key, source, id, kind, connection, happened_at, trace, body`
 
 func scan(r pgx.CollectableRow) (message.Event, error) {
 	var e message.Event
-	err := r.Scan(&e.Key, &e.Source, &e.ID, &e.Kind, &e.Connection, &e.Time, &e.Trace, &e.Body)
+	var at *time.Time
+	err := r.Scan(&e.Key, &e.Source, &e.ID, &e.Kind, &e.Connection, &at, &e.Trace, &e.Body)
+	if at != nil {
+		e.Time = at.UTC()
+	}
 	return e, err
 }
 

@@ -28,15 +28,18 @@ func Pauses(ctx context.Context, s *store.Store) ([]Pause, error) {
 	}, `SELECT worker, priority, reason, created_at FROM queue_pause ORDER BY worker, priority`)
 }
 
-// SetPause stores a pause, new or with another reason.
-func SetPause(ctx context.Context, s *store.Store, worker string, p hub.Priority, reason string) error {
-	_, err := s.DB().Exec(ctx, `INSERT INTO queue_pause (worker, priority, reason) VALUES ($1, $2, $3) ON CONFLICT (worker, priority) DO UPDATE SET reason = excluded.reason`, worker, string(p), reason)
+const pauseSQL = `INSERT INTO queue_pause (worker, priority, reason) SELECT $1, p, $3 FROM unnest($2::text[]) p
+ON CONFLICT (worker, priority) DO UPDATE SET reason = excluded.reason`
+
+// SetPause stores the pauses of some priorities, new or with another reason.
+func SetPause(ctx context.Context, s *store.Store, worker, reason string, ps ...hub.Priority) error {
+	_, err := s.DB().Exec(ctx, pauseSQL, worker, ps, reason)
 	return err
 }
 
-// DeletePause ends a pause; one that is not there is no error.
-func DeletePause(ctx context.Context, s *store.Store, worker string, p hub.Priority) error {
-	_, err := s.DB().Exec(ctx, `DELETE FROM queue_pause WHERE worker = $1 AND priority = $2`, worker, string(p))
+// DeletePause ends pauses; one that is not there is no error.
+func DeletePause(ctx context.Context, s *store.Store, worker string, ps ...hub.Priority) error {
+	_, err := s.DB().Exec(ctx, `DELETE FROM queue_pause WHERE worker = $1 AND priority = ANY($2)`, worker, ps)
 	return err
 }
 

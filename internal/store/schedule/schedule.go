@@ -6,7 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+	_ "time/tzdata" // a static binary may run where there is no zone database
 
 	"github.com/jackc/pgx/v5"
 	"github.com/robfig/cron/v3"
@@ -44,8 +46,11 @@ type Schedule struct {
 // beginning one that is left out does not fire.
 func Next(expression, zone string, t time.Time) (time.Time, error) {
 	loc, err := time.LoadLocation(zone)
-	if err != nil {
+	if err != nil || zone == "" || zone == "Local" { // the last is another one on each machine
 		return time.Time{}, fmt.Errorf("zone %q is not an IANA time zone such as Europe/Berlin", zone)
+	}
+	if strings.Contains(expression, "TZ=") {
+		return time.Time{}, fmt.Errorf("cron %q names a time zone; give it as the zone", expression)
 	}
 	c, err := cron.ParseStandard(expression)
 	if err != nil {
@@ -97,9 +102,9 @@ func Get(ctx context.Context, s *store.Store, slug string) (Schedule, error) {
 	return store.One(ctx, s.DB(), scan, `SELECT `+columns+` FROM schedule WHERE slug = $1`, slug)
 }
 
-// List returns every schedule, by slug.
-func List(ctx context.Context, s *store.Store) ([]Schedule, error) {
-	return store.All(ctx, s.DB(), scan, `SELECT `+columns+` FROM schedule ORDER BY slug`)
+// List returns at most limit schedules, by slug, that come after one.
+func List(ctx context.Context, s *store.Store, after string, limit int) ([]Schedule, error) {
+	return store.All(ctx, s.DB(), scan, `SELECT `+columns+` FROM schedule WHERE slug > $1 ORDER BY slug LIMIT $2`, after, limit)
 }
 
 // perFire caps the schedules of one transaction.
