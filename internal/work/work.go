@@ -164,7 +164,7 @@ func (t *task) end(ctx context.Context, commit Commit, err error) job.End {
 	switch cause := context.Cause(ctx); {
 	case errors.As(cause, &cancelled):
 		e.Outcome, e.Error = job.Cancelled, hub.CleanText(cancelled.reason)
-		e.Commit = t.report(message.JobCancelledBody{Reason: cancelled.reason})
+		e.Commit = t.report(message.JobCancelledBody{Reason: e.Error})
 	case errors.Is(cause, errDrained):
 		e.Outcome, e.Error = job.Later, errDrained.Error()
 	case errors.As(err, &later):

@@ -65,7 +65,7 @@ func Replace(b *store.Batch, d Deployment) {
 	if err != nil {
 		panic(fmt.Sprintf("encode changes of %s: %v", d.ID, err)) // a hub.Change always can be
 	}
-	b.Queue(insertSQL, d.ID, d.Run, string(d.Strategy), string(d.Status), d.Base, changes, []byte(d.Proof), []byte(d.Diff))
+	b.Queue(insertSQL, d.ID, d.Run, string(d.Strategy), string(d.Status), d.Base, changes, store.CleanJSON(bytes.Clone(d.Proof)), []byte(d.Diff))
 	b.Queue(`DELETE FROM deployment_file WHERE deployment = $1`, d.ID)
 }
 

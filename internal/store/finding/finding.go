@@ -44,7 +44,7 @@ func mustJSON(v any) []byte {
 	if err != nil {
 		panic(err) // the hub's nouns always can be
 	}
-	return raw
+	return store.CleanJSON(raw) // code may hold anything
 }
 
 // Get returns the analysis of a run; the error is store.ErrNotFound where there

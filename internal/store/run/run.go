@@ -2,6 +2,7 @@
 package run
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"time"
@@ -61,7 +62,7 @@ ON CONFLICT (id) DO UPDATE SET commit_id = excluded.commit_id, status = excluded
 
 // Save queues a run with its state, new or changed.
 func Save(b *store.Batch, r Run, state json.RawMessage) {
-	b.Queue(saveSQL, r.ID, r.Connection, r.Repository, r.Ref, r.Commit, string(r.Strategy), string(r.Priority), string(r.Status), r.Reason, r.Trace, r.CreatedAt, r.FinishedAt, []byte(state))
+	b.Queue(saveSQL, r.ID, r.Connection, r.Repository, r.Ref, r.Commit, string(r.Strategy), string(r.Priority), string(r.Status), hub.CleanText(r.Reason), r.Trace, r.CreatedAt, r.FinishedAt, store.CleanJSON(bytes.Clone(state)))
 }
 
 const columns = `id, connection, repository, ref, commit_id, strategy, priority, status, reason, trace, created_at, finished_at`
