@@ -100,14 +100,10 @@ func closedPort(t *testing.T) string {
 }
 
 func skips(t *testing.T, h *server, git *hubtest.GitServer) {
-	var large strings.Builder
-	large.WriteString("package large\n")
-	for n := 0; large.Len() < 20<<20; n++ {
-		fmt.Fprintf(&large, "\n// F%d does nothing, at length: %s\nfunc F%d() {}\n", n, strings.Repeat("so ", 300), n)
-	}
+	const line = "// Nothing that anybody wrote by hand is this long.\n"
 	git.Repository("odd").Commit("first", map[string]string{
 		"ok.go":      "package odd\n\n// Is is true.\nfunc Is() bool { return true }\n",
-		"large.go":   large.String(),
+		"large.go":   "package large\n" + strings.Repeat(line, 20<<20/len(line)),
 		"broken.py":  strings.Repeat(")]}{[( ::: ((( %%% $$$ ??? ]]]\n", 50),
 		"picture.go": "package odd\x00\x01\x02",
 		"notes.txt":  "No language of ours.\n",
