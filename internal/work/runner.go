@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -438,17 +440,19 @@ func (r *runner) heartbeat(ctx context.Context) {
 		case <-tick.C:
 		}
 		r.mu.Lock()
-		held := make([]job.Claim, 0, len(r.held))
-		for _, t := range r.held {
-			held = append(held, t.claim)
+		tasks := slices.Collect(maps.Values(r.held))
+		r.mu.Unlock()
+		if len(tasks) == 0 {
+			continue
+		}
+		held := make([]job.Claim, len(tasks))
+		for i, t := range tasks { // without the lock: a stream that is slow must not hold up a cancel
+			held[i] = t.claim
 			if err := t.msg.InProgress(); err != nil {
 				t.log.Debug("heartbeat to the stream lost", "err", err)
 			}
 		}
-		r.mu.Unlock()
-		if len(held) > 0 {
-			r.renew(ctx, held)
-		}
+		r.renew(ctx, held)
 	}
 }
 
