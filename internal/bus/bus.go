@@ -37,6 +37,10 @@ type Bus struct {
 	js, rd  jetstream.JetStream
 	log     *slog.Logger
 
+	posted  chan posting
+	closing chan struct{}
+	relayed sync.WaitGroup
+
 	mu   sync.Mutex
 	lost map[string]bool // ids of jobs whose publication was not confirmed
 }
@@ -50,7 +54,7 @@ const maxPending = 4096
 // Connect opens the connections. It fails when no server answers; later losses
 // are repaired in the background, for ever.
 func Connect(ctx context.Context, cfg Config) (*Bus, error) {
-	b := &Bus{cfg: cfg, log: cfg.Log, lost: map[string]bool{}}
+	b := &Bus{cfg: cfg, log: cfg.Log, lost: map[string]bool{}, posted: make(chan posting, maxPosted), closing: make(chan struct{})}
 	var err error
 	if b.out, err = b.dial("out"); err != nil {
 		return nil, err
@@ -69,6 +73,7 @@ func Connect(ctx context.Context, cfg Config) (*Bus, error) {
 		b.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
+	b.relayed.Go(b.relay)
 	return b, nil
 }
 
@@ -113,6 +118,8 @@ func (b *Bus) dial(role string) (*nats.Conn, error) {
 // Close lets publications that are under way finish, at most for the request
 // time-out, and closes the connections.
 func (b *Bus) Close() {
+	close(b.closing)
+	b.relayed.Wait()
 	if b.js != nil {
 		select {
 		case <-b.js.PublishAsyncComplete():

@@ -3,6 +3,7 @@ package bus
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,9 +65,64 @@ func (b *Bus) PostDead(worker string, d message.DeadLetter) {
 	b.post(msg(message.DeadSubject(b.cfg.Namespace, worker), d.ID, "", encode(d)))
 }
 
+// posting is a publication on its way to the relay, or, without a message, a
+// mark whose channel is closed when everything before it was sent.
+type posting struct {
+	msg  *nats.Msg
+	mark chan struct{}
+}
+
+// maxPosted caps the publications that wait for the relay.
+const maxPosted = 8192
+
+// post hands m to the relay, so that whoever committed need not wait for the
+// server; it waits only while the relay is full.
 func (b *Bus) post(m *nats.Msg) {
-	if _, err := b.js.PublishMsgAsync(m, jetstream.WithStallWait(requestTimeout)); err != nil {
-		b.notConfirmed(m, err)
+	select {
+	case b.posted <- posting{msg: m}:
+		return
+	default:
+	}
+	full := time.NewTimer(requestTimeout)
+	defer full.Stop()
+	select {
+	case b.posted <- posting{msg: m}:
+	case <-b.closing:
+		b.notConfirmed(m, nats.ErrConnectionClosed)
+	case <-full.C:
+		b.notConfirmed(m, errRelayFull)
+	}
+}
+
+var errRelayFull = errors.New("the relay is full; the server does not keep up")
+
+// relay publishes what was posted, in order, until the bus is closed; what was
+// posted before that is still sent.
+func (b *Bus) relay() {
+	for {
+		select {
+		case p := <-b.posted:
+			b.send(p)
+		case <-b.closing:
+			for {
+				select {
+				case p := <-b.posted:
+					b.send(p)
+				default:
+					return
+				}
+			}
+		}
+	}
+}
+
+func (b *Bus) send(p posting) {
+	if p.mark != nil {
+		close(p.mark)
+		return
+	}
+	if _, err := b.js.PublishMsgAsync(p.msg, jetstream.WithStallWait(requestTimeout)); err != nil {
+		b.notConfirmed(p.msg, err)
 	}
 }
 
@@ -117,12 +173,23 @@ func encode(v any) []byte {
 
 // Flush waits until every publication so far is confirmed or given up.
 func (b *Bus) Flush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
+	defer cancel()
+	sent := make(chan struct{})
+	select {
+	case b.posted <- posting{mark: sent}:
+	case <-ctx.Done():
+		return fmt.Errorf("flush publications: %w", ctx.Err())
+	}
+	select {
+	case <-sent:
+	case <-ctx.Done():
+		return fmt.Errorf("flush publications: %w", ctx.Err())
+	}
 	select {
 	case <-b.js.PublishAsyncComplete():
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(2 * requestTimeout):
-		return fmt.Errorf("publications not confirmed within %s", 2*requestTimeout)
+		return fmt.Errorf("flush publications: %w", ctx.Err())
 	}
 }
