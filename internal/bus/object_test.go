@@ -118,6 +118,41 @@ func TestAMissingObjectDoesNotExist(t *testing.T) {
 	}
 }
 
+func TestAReadingEndsWhenTheStreamIsLostOrTheReaderIsCalledOff(t *testing.T) {
+	s := hubtest.NATS(t)
+	b := s.Bus(t)
+	if err := b.PutObject(t.Context(), "snap", newPieces(64<<20)); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	var readings []io.Reader
+	for range 2 {
+		r, err := b.GetObject(ctx, "snap")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if _, err := io.ReadFull(r, make([]byte, 1<<20)); err != nil {
+			t.Fatal(err)
+		}
+		readings = append(readings, r)
+	}
+	s.Kill()
+	s.Wipe()
+	s.Restart()
+	began := time.Now()
+	_, err := io.Copy(io.Discard, readings[0])
+	if err == nil || time.Since(began) > patience {
+		t.Errorf("the rest of a lost object: %v after %s", err, time.Since(began))
+	}
+	cancel()
+	began = time.Now()
+	if _, err := io.Copy(io.Discard, readings[1]); err == nil || time.Since(began) > 5*time.Second {
+		t.Errorf("the rest for a reader that was called off: %v after %s", err, time.Since(began))
+	}
+}
+
 func TestAnObjectWhoseSourceFailsIsNotStored(t *testing.T) {
 	s := hubtest.NATS(t)
 	js, _ := operator(t, s)
