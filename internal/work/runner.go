@@ -303,7 +303,7 @@ func (r *runner) finish(life context.Context, tasks []*task) {
 	for _, t := range tasks {
 		if errors.Is(context.Cause(t.ctx), errLost) && t.err != nil {
 			r.release(t)
-			r.ack(t.msg)
+			r.nak(t.msg, time.Second) // see settle
 			continue
 		}
 		ends = append(ends, t.end(t.ctx, t.commit, t.err))
@@ -359,8 +359,10 @@ func (r *runner) write(life context.Context, ends []job.End) []job.Ended {
 // settle tells the stream and whoever watches what was committed.
 func (r *runner) settle(t *task, e job.End, got job.Ended) {
 	if !got.Won {
+		// A Postgres that crashed may have forgotten the claim, and waits for this very
+		// message; where somebody else has the job, the next claim is refused.
 		t.log.Warn("not committed: the claim was lost")
-		r.ack(t.msg)
+		r.nak(t.msg, time.Second)
 		return
 	}
 	r.queue.PostFacts(got.Facts)
@@ -426,8 +428,8 @@ func (r *runner) cancelled(run, reason string) {
 	}
 }
 
-// maxBeat keeps deliveries within their ack wait of 30 s, however long the lease.
-const maxBeat = 10 * time.Second
+// maxBeat keeps deliveries within their ack wait of 10 s, however long the lease.
+const maxBeat = 3 * time.Second
 
 // heartbeat keeps leases and deliveries alive, and learns what must stop.
 func (r *runner) heartbeat(ctx context.Context) {
