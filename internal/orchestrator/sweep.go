@@ -77,7 +77,7 @@ func (o *Fold) sweepJobs(ctx context.Context) error {
 	return nil
 }
 
-// sweepLost compares, for every worker and priority, the jobs that wait in the
+// sweepLost compares, for every worker and priority, the published jobs of the
 // ledger with the messages on the stream. Fewer messages mean that the stream
 // lost some, or is another one.
 func (o *Fold) sweepLost(ctx context.Context) error {
@@ -97,7 +97,7 @@ func (o *Fold) sweepLost(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		o.log.Warn("the stream has lost jobs; published again", "queue", key, "waiting", n, "on_stream", there[key], "jobs", len(jobs))
+		o.log.Warn("the stream has lost jobs; published again", "queue", key, "published", n, "on_stream", there[key], "jobs", len(jobs))
 		o.streams.PostJobs(jobs)
 	}
 	return nil

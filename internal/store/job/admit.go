@@ -50,7 +50,7 @@ CROSS JOIN LATERAL (SELECT * FROM job_open o WHERE o.held AND o.connection = r.c
 WHERE r.repository IS NOT NULL LIMIT 2000`
 
 const releaseSQL = `WITH o AS (
-	UPDATE job_open SET held = false, published = true, fence = fence + 1 WHERE id = ANY($1) AND held RETURNING id, fence)
+	UPDATE job_open SET held = false, published = true, published_at = now(), fence = fence + 1 WHERE id = ANY($1) AND held RETURNING id, fence)
 SELECT ` + columns + ` FROM o JOIN job j USING (id)`
 
 // Admit decides inside the fold's transaction which jobs may go on their

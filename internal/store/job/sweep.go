@@ -31,7 +31,7 @@ const expiredSQL = `WITH out AS (
 ), ended AS (
 	DELETE FROM job_open o USING out WHERE o.id = out.id AND out.cancel IS NOT NULL
 ), o AS (
-	UPDATE job_open o SET status = 'PENDING', fence = o.fence + 1, worker = '', lease_until = NULL, next_at = NULL, published = true
+	UPDATE job_open o SET status = 'PENDING', fence = o.fence + 1, worker = '', lease_until = NULL, next_at = NULL, published = true, published_at = now()
 	FROM out WHERE o.id = out.id AND out.cancel IS NULL RETURNING o.id, o.fence
 )
 SELECT ` + columns + ` FROM o JOIN job j USING (id)`
@@ -54,7 +54,7 @@ const dueSQL = `WITH due AS (
 	SELECT id FROM job_open WHERE status = 'PENDING' AND NOT held AND ((NOT published AND (next_at IS NULL OR next_at <= now())) OR next_at < now() - interval '10 s')
 	ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
 ), o AS (
-	UPDATE job_open o SET published = true, fence = o.fence + 1, next_at = NULL FROM due WHERE o.id = due.id RETURNING o.id, o.fence
+	UPDATE job_open o SET published = true, published_at = now(), fence = o.fence + 1, next_at = NULL FROM due WHERE o.id = due.id RETURNING o.id, o.fence
 )
 SELECT ` + columns + ` FROM o JOIN job j USING (id)`
 
@@ -72,12 +72,14 @@ func (l *Ledger) Unpublished(ctx context.Context, ids []string) error {
 	return err
 }
 
+// Jobs that are worked on have a message on the stream as well: without them, the
+// messages of a busy worker would hide that another job's is missing.
 const waitingSQL = `SELECT split_part(j.kind, '.', 1) || '-' || lower(j.priority), count(*)
-FROM job_open o JOIN job j USING (id)
-WHERE o.status = 'PENDING' AND NOT o.held AND o.published AND o.next_at IS NULL AND j.created_at < now() - $1::interval GROUP BY 1`
+FROM job_open o JOIN job j USING (id) WHERE NOT o.held AND o.published
+GROUP BY 1 HAVING bool_or(o.status = 'PENDING' AND o.next_at IS NULL AND o.published_at < now() - $1::interval)`
 
-// Waiting counts the jobs that have waited longer than age on the stream, by
-// <worker>-<priority>.
+// Waiting counts the jobs that should have a message on the stream, by
+// <worker>-<priority>, where some have waited longer than age.
 func (l *Ledger) Waiting(ctx context.Context, age time.Duration) (map[string]int64, error) {
 	rows, err := l.s.DB().Query(ctx, waitingSQL, age)
 	if err != nil {
@@ -92,17 +94,17 @@ func (l *Ledger) Waiting(ctx context.Context, age time.Duration) (map[string]int
 
 const missingSQL = `WITH gone AS (
 	SELECT o.id FROM job_open o JOIN job j USING (id)
-	WHERE o.status = 'PENDING' AND NOT o.held AND o.published AND o.next_at IS NULL AND j.created_at < now() - $2::interval
+	WHERE o.status = 'PENDING' AND NOT o.held AND o.published AND o.next_at IS NULL AND o.published_at < now() - $2::interval
 		AND split_part(j.kind, '.', 1) || '-' || lower(j.priority) = $3
 	ORDER BY o.id LIMIT $1 FOR UPDATE OF o SKIP LOCKED
 ), o AS (
-	UPDATE job_open o SET fence = o.fence + 1 FROM gone WHERE o.id = gone.id RETURNING o.id, o.fence
+	UPDATE job_open o SET published_at = now(), fence = o.fence + 1 FROM gone WHERE o.id = gone.id RETURNING o.id, o.fence
 )
 SELECT ` + columns + ` FROM o JOIN job j USING (id)`
 
-// Missing returns for publication what Waiting counted under key. The caller
-// knows that the stream holds fewer of them; a copy too many is refused at the
-// claim.
+// Missing returns for publication the jobs under key that have waited longer than
+// age. The caller knows that the stream holds fewer messages than Waiting
+// counted; a copy too many is refused at the claim.
 func (l *Ledger) Missing(ctx context.Context, key string, age time.Duration) ([]message.Job, error) {
 	return store.All(ctx, l.s.DB(), scan, missingSQL, sweepLimit, age, key)
 }

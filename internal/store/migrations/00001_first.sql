@@ -70,6 +70,7 @@ CREATE TABLE job_open (
     attempt     int NOT NULL DEFAULT 0,
     fence       bigint NOT NULL DEFAULT 0,
     published   boolean NOT NULL DEFAULT true,
+    published_at timestamptz NOT NULL DEFAULT now(),
     held        boolean NOT NULL DEFAULT false,
     connection  text COLLATE "C" NOT NULL,
     repository  text COLLATE "C" NOT NULL,
