@@ -317,7 +317,7 @@ func TestWhatTheStreamShallHoldIsFoundAgain(t *testing.T) {
 	l.claim(processing)
 	l.finish(job.End{Claim: l.claim(longWait), Outcome: job.Later, Delay: time.Hour})
 	l.finish(job.End{Claim: l.claim(overdue), Outcome: job.Retry, Delay: time.Second})
-	l.exec(`UPDATE job SET created_at = now() - interval '1 h' WHERE id = ANY($1)`, []string{old.ID, low.ID, processing.ID, longWait.ID, overdue.ID})
+	l.exec(`UPDATE job_open SET published_at = now() - interval '1 h' WHERE id <> $1`, young.ID)
 	if err := l.Unpublished(t.Context(), []string{unconfirmed.ID, processing.ID}); err != nil {
 		t.Fatal(err)
 	}
@@ -335,14 +335,16 @@ func TestWhatTheStreamShallHoldIsFoundAgain(t *testing.T) {
 	l.exec(`UPDATE job_open SET next_at = now() WHERE id = $1`, longWait.ID)
 	due(longWait)
 	due()
-	l.exec(`UPDATE job SET created_at = now() WHERE id = ANY($1)`, []string{longWait.ID, overdue.ID})
 	waiting, err := l.Waiting(t.Context(), time.Minute)
-	if err != nil || len(waiting) != 2 || waiting["connector-high"] != 1 || waiting["connector-low"] != 1 {
+	if err != nil || len(waiting) != 2 || waiting["connector-high"] != 6 || waiting["connector-low"] != 1 {
 		t.Errorf("waiting %v, %v", waiting, err)
 	}
 	missing, err := l.Missing(t.Context(), "connector-high", time.Minute)
 	if err != nil || !slices.Equal(ids(missing), []string{old.ID}) || missing[0].Fence != 1 {
 		t.Errorf("missing %+v, %v", missing, err)
+	}
+	if waiting, err := l.Waiting(t.Context(), time.Minute); err != nil || len(waiting) != 1 {
+		t.Errorf("waiting %v, %v, although what was old has just been published again", waiting, err)
 	}
 }
 
