@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -142,7 +143,7 @@ func drawPlan(t *rapid.T) plan {
 		})
 	}
 	names := slices.Sorted(maps.Keys(calls))
-	for range rapid.IntRange(0, 6).Draw(t, "faults") {
+	for range rapid.IntRange(0, 10).Draw(t, "faults") {
 		call := rapid.SampledFrom(names).Draw(t, "call")
 		p.Faults = append(p.Faults, faultPlan{
 			rapid.SampledFrom(rolesOf(call)).Draw(t, "role"), call,
@@ -193,14 +194,17 @@ func (p plan) String() string {
 	return b.String()
 }
 
-// TestEveryHistoryEndsRight plays drawn histories, half of them on each core.
+// TestEveryHistoryEndsRight plays drawn histories, as many as -rapid.checks says
+// on each of two cores.
 func TestEveryHistoryEndsRight(t *testing.T) {
+	seen := &tally{fired: map[string]int{}, ends: map[hub.RunStatus]int{}}
+	t.Cleanup(func() { seen.report(t) })
 	for n := range 2 {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(rt *rapid.T) {
 				p := drawPlan(rt)
-				if bad := play(t, p); len(bad) > 0 {
+				if bad := play(t, p, seen); len(bad) > 0 {
 					rt.Fatalf("%s\n%s", p, strings.Join(bad, "\n"))
 				}
 			})
@@ -208,7 +212,56 @@ func TestEveryHistoryEndsRight(t *testing.T) {
 	}
 }
 
-func play(t *testing.T, p plan) (bad []string) {
-	synctest.Test(t, func(*testing.T) { bad = newWorld(p).play() })
+func play(t *testing.T, p plan, seen *tally) (bad []string) {
+	w := newWorld(p)
+	synctest.Test(t, func(*testing.T) { bad = w.play() })
+	seen.add(w)
 	return bad
+}
+
+// tally counts what the histories came through.
+type tally struct {
+	mu        sync.Mutex
+	histories int
+	fired     map[string]int
+	ends      map[hub.RunStatus]int
+}
+
+func (y *tally) add(w *world) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.histories++
+	for what, n := range w.fired {
+		y.fired[what] += n
+	}
+	for _, s := range w.ledger.states() {
+		y.ends[s.Status]++
+	}
+}
+
+// report fails the test when something that may go wrong never did: then the
+// histories prove less than they say.
+func (y *tally) report(t *testing.T) {
+	total := 0
+	for _, n := range y.fired {
+		total += n
+	}
+	t.Logf("%d histories with %d faults; runs ended %v", y.histories, total, y.ends)
+	if t.Failed() || y.histories < 5000 {
+		return
+	}
+	want := []string{wipe, forget, repeat, jump}
+	for _, a := range acts {
+		want = append(want, "a handler "+string(a))
+	}
+	for call, faults := range calls {
+		for _, f := range faults {
+			want = append(want, call+" "+string(f))
+		}
+	}
+	for _, what := range want {
+		if y.fired[what] == 0 {
+			t.Errorf("in no history: %s", what)
+		}
+	}
 }

@@ -37,12 +37,13 @@ type world struct {
 	mu     sync.Mutex
 	calls  map[string]int
 	faults map[string]fault // by role, call and number
+	fired  map[string]int   // by call and fault
 	acted  map[string]int
 	sent   []message.Event // and accepted
 }
 
 func newWorld(p plan) *world {
-	w := &world{plan: p, ledger: newLedger(), streams: newStreams(), calls: map[string]int{}, faults: map[string]fault{}, acted: map[string]int{}}
+	w := &world{plan: p, ledger: newLedger(), streams: newStreams(), calls: map[string]int{}, faults: map[string]fault{}, fired: map[string]int{}, acted: map[string]int{}}
 	for _, f := range p.Faults {
 		w.faults[fmt.Sprintf("%s %s %d", f.Role, f.Call, f.N)] = f.Fault
 	}
@@ -56,7 +57,11 @@ func (w *world) fault(role, call string) fault {
 	name := role + " " + call
 	n := w.calls[name]
 	w.calls[name]++
-	return w.faults[fmt.Sprintf("%s %d", name, n)]
+	f := w.faults[fmt.Sprintf("%s %d", name, n)]
+	if f != "" {
+		w.fired[call+" "+string(f)]++
+	}
+	return f
 }
 
 func (w *world) after(d time.Duration, f func()) {
@@ -184,6 +189,7 @@ func (w *world) act(j message.Job) act {
 		w.acted[name]++
 		for _, a := range w.plan.Acts {
 			if a.Run == i && a.Kind == j.Kind && a.N == n {
+				w.fired["a handler "+string(a.Act)]++
 				return a.Act
 			}
 		}
@@ -193,6 +199,9 @@ func (w *world) act(j message.Job) act {
 
 // weather is what happens to the servers themselves.
 func (w *world) weather(what string) {
+	w.mu.Lock()
+	w.fired[what]++
+	w.mu.Unlock()
 	switch what {
 	case wipe:
 		for w.unfolded() != "" { // the one window that is documented
