@@ -62,7 +62,7 @@ Environment:
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &app.UsageError{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(runCommand(), upCommand(), nodeCommand())
+	root.AddCommand(runCommand(), upCommand(), nodeCommand(), queueCommand(), deadCommand(), scheduleCommand(), workerCommand())
 	return root
 }
 

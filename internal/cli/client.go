@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"syscall"
 	"time"
 
 	"integrationhub/internal/hub"
@@ -42,31 +44,9 @@ func (e *apiError) Error() string { return e.detail }
 // call sends body as JSON, or as it is when it is bytes, and decodes the answer
 // into out unless that is nil.
 func (c *client) call(ctx context.Context, method, path, contentType string, body, out any) error {
-	var r io.Reader
-	switch b := body.(type) {
-	case nil:
-	case []byte:
-		r = bytes.NewReader(b)
-	default:
-		raw, err := json.Marshal(b)
-		if err != nil {
-			return err
-		}
-		r = bytes.NewReader(raw)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.endpoint.URL+path, r)
+	resp, err := c.send(ctx, &c.http, method, path, contentType, body)
 	if err != nil {
-		return fmt.Errorf("hub URL %q: %w", c.endpoint.URL, err)
-	}
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	if c.endpoint.Token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.endpoint.Token)
-	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return fmt.Errorf("reach the hub: %w", err)
+		return err
 	}
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -74,13 +54,7 @@ func (c *client) call(ctx context.Context, method, path, contentType string, bod
 		return fmt.Errorf("read the hub's answer to %s: %w", path, err)
 	}
 	if resp.StatusCode >= 300 {
-		var p struct {
-			Detail string `json:"detail"`
-		}
-		if json.Unmarshal(raw, &p) != nil || p.Detail == "" {
-			p.Detail = "the hub answered " + resp.Status
-		}
-		return &apiError{status: resp.StatusCode, detail: p.Detail}
+		return &apiError{status: resp.StatusCode, detail: words(resp.Status, raw)}
 	}
 	if out == nil {
 		return nil
@@ -89,6 +63,40 @@ func (c *client) call(ctx context.Context, method, path, contentType string, bod
 		return fmt.Errorf("decode the hub's answer to %s: %w", path, err)
 	}
 	return nil
+}
+
+// send sends a request; the caller closes the answer's body.
+func (c *client) send(ctx context.Context, by *http.Client, method, path, contentType string, body any) (*http.Response, error) {
+	var r io.Reader
+	switch b := body.(type) {
+	case nil:
+	case []byte:
+		r = bytes.NewReader(b)
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			return nil, err
+		}
+		r = bytes.NewReader(raw)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.endpoint.URL+path, r)
+	if err != nil {
+		return nil, fmt.Errorf("hub URL %q: %w", c.endpoint.URL, err)
+	}
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	if c.endpoint.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.endpoint.Token)
+	}
+	resp, err := by.Do(req)
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, fmt.Errorf("no hub answers at %s; start one with `hub up`, or name another with --hub URL or HUB_URL", c.endpoint.URL)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reach the hub: %w", err)
+	}
+	return resp, nil
 }
 
 const asJSON = "application/json"

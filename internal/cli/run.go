@@ -39,7 +39,8 @@ func runCommand() *cobra.Command {
 goes through the streams like any other: on the hub of --hub, on the one that
 runs on the data directory, or on one that lives as long as this command.
 
-A PATH is served to the hub as it lies, uncommitted changes included.`,
+A PATH is served to the hub as it lies, uncommitted changes included. A directory
+that is called like one of the commands below is named by ./list and the like.`,
 		Example: `  hub run .
   hub run https://git.example.org/shop/web.git --ref v1.2 --only security
   hub run . --format sarif --output report.sarif --fail-on high`,
@@ -57,6 +58,7 @@ A PATH is served to the hub as it lies, uncommitted changes included.`,
 	f.StringVar(&o.nodeListen, "node-listen", "127.0.0.1:0", "address under which the hub reaches this machine, for a PATH")
 	f.StringVar(&o.dataDir, "data-dir", "", "data directory of the embedded services (HUB_DATA_DIR)")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "show the hub's log")
+	c.AddCommand(runListCommand(), runShowCommand(), runWatchCommand(), runCancelCommand(), runRetryCommand())
 	return c
 }
 
@@ -134,11 +136,8 @@ func run(c *cobra.Command, what string, o *runOptions) error {
 // a new one that stop ends.
 func (o *runOptions) reach(ctx context.Context, cfg app.Config) (cl *client, stop func() error, err error) {
 	none := func() error { return nil }
-	if o.hubURL == "" {
-		o.hubURL = cfg.URL
-	}
-	if o.hubURL != "" {
-		return newClient(local.Endpoint{URL: strings.TrimSuffix(o.hubURL, "/"), Token: cfg.APIToken}), none, nil
+	if cl := namedHub(cfg, o.hubURL); cl != nil {
+		return cl, none, nil
 	}
 	log := slog.New(slog.DiscardHandler)
 	if o.verbose {

@@ -293,7 +293,7 @@ func (a *API) requeueListed(ctx context.Context, id string) error {
 }
 
 type discardInput struct {
-	deadPath
+	ID   string `path:"id" maxLength:"300"`
 	Body struct {
 		Reason string `json:"reason" minLength:"1" maxLength:"1000" doc:"why it need not be made good"`
 	}

@@ -80,13 +80,9 @@ func (a *API) queues(ctx context.Context) (all []Queue, paused map[string]bool, 
 	return all, paused, nil
 }
 
-type queuePath struct {
-	Worker string `path:"worker" enum:"connector,analyzer,deployer"`
-}
-
 type pauseInput struct {
-	queuePath
-	Body *struct {
+	Worker string `path:"worker" enum:"connector,analyzer,deployer"`
+	Body   *struct {
 		Priority string `json:"priority,omitempty" doc:"CRITICAL, HIGH, MEDIUM or LOW, in any case; all four when absent"`
 		Reason   string `json:"reason,omitempty" maxLength:"1000" doc:"why, for whoever finds the queue paused"`
 	}
@@ -108,8 +104,8 @@ func (a *API) pause(ctx context.Context, in *pauseInput) (*queueList, error) {
 }
 
 type resumeInput struct {
-	queuePath
-	Body *struct {
+	Worker string `path:"worker" enum:"connector,analyzer,deployer"`
+	Body   *struct {
 		Priority string `json:"priority,omitempty" doc:"CRITICAL, HIGH, MEDIUM or LOW, in any case; all four when absent"`
 	}
 }

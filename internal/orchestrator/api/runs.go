@@ -55,24 +55,22 @@ type listRunsInput struct {
 	Limit      int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
 
-type runList struct {
-	Body struct {
-		Runs []run.Run `json:"runs" nullable:"false"`
-	}
+// RunList is a page of runs.
+type RunList struct {
+	Runs []Run `json:"runs" nullable:"false"`
 }
 
-func (a *API) listRuns(ctx context.Context, in *listRunsInput) (*runList, error) {
+func (a *API) listRuns(ctx context.Context, in *listRunsInput) (*struct{ Body RunList }, error) {
 	runs, err := run.List(ctx, a.cfg.Store, run.Filter{Status: hub.RunStatus(in.Status), Connection: in.Connection, Repository: in.Repository, Before: in.Before, Limit: in.Limit})
 	if err != nil {
 		return nil, a.unavailable("listing runs", err)
 	}
-	out := &runList{}
-	out.Body.Runs = slices.Concat([]run.Run{}, runs)
-	return out, nil
+	return &struct{ Body RunList }{RunList{Runs: slices.Concat([]Run{}, runs)}}, nil
 }
 
 // What the answers hold, for clients that need not know the ledger.
 type (
+	Run        = run.Run
 	Deployment = deployment.Deployment
 	Job        = job.State
 )
@@ -129,7 +127,7 @@ func (a *API) find(ctx context.Context, id string) (run.Run, error) {
 }
 
 type cancelInput struct {
-	runPath
+	ID   string `path:"id" doc:"id of the run" maxLength:"40"`
 	Body *struct {
 		Reason string `json:"reason,omitempty" maxLength:"1000"`
 	}
@@ -225,15 +223,14 @@ type Moment struct {
 	Error   string       `json:"error,omitempty"`
 }
 
-type timelineOutput struct {
-	Body struct {
-		Run     run.Run     `json:"run"`
-		Jobs    []job.State `json:"jobs" nullable:"false"`
-		Moments []Moment    `json:"moments" nullable:"false"`
-	}
+// Timeline tells what happened to a run.
+type Timeline struct {
+	Run     Run      `json:"run"`
+	Jobs    []Job    `json:"jobs" nullable:"false"`
+	Moments []Moment `json:"moments" nullable:"false"`
 }
 
-func (a *API) timeline(ctx context.Context, in *runPath) (*timelineOutput, error) {
+func (a *API) timeline(ctx context.Context, in *runPath) (*struct{ Body Timeline }, error) {
 	r, err := a.find(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -246,10 +243,7 @@ func (a *API) timeline(ctx context.Context, in *runPath) (*timelineOutput, error
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, a.unavailable("reading the event", err)
 	}
-	out := &timelineOutput{}
-	out.Body.Run, out.Body.Jobs = r, slices.Concat([]job.State{}, jobs)
-	out.Body.Moments = moments(r, jobs, acceptedAt)
-	return out, nil
+	return &struct{ Body Timeline }{Timeline{Run: r, Jobs: slices.Concat([]Job{}, jobs), Moments: moments(r, jobs, acceptedAt)}}, nil
 }
 
 func moments(r run.Run, jobs []job.State, acceptedAt time.Time) []Moment {

@@ -112,6 +112,9 @@ func (b ScheduleBody) check(slug string) (v schedule.Schedule, err error) {
 	if v.Missed != schedule.Once && v.Missed != schedule.Skip {
 		return v, &message.FieldError{Field: "missed", Problem: fmt.Sprintf("%q is not once or skip", b.Missed)}
 	}
+	if _, err := schedule.Zone(v.Zone); err != nil {
+		return v, &message.FieldError{Field: "zone", Problem: err.Error()}
+	}
 	if !b.Target.At.IsZero() {
 		return v, &message.FieldError{Field: "target.at", Problem: "is the schedule's own business; leave it out"}
 	}

@@ -41,13 +41,22 @@ type Schedule struct {
 	LastRun string         `json:"last_run,omitempty"`
 }
 
+// Zone finds an IANA time zone.
+func Zone(name string) (*time.Location, error) {
+	loc, err := time.LoadLocation(name)
+	if err != nil || name == "" || name == "Local" { // the last is another one on each machine
+		return nil, fmt.Errorf("%q is not an IANA time zone such as Europe/Berlin", name)
+	}
+	return loc, nil
+}
+
 // Next is the first time after t at which a cron expression fires in a zone. At
 // the end of summer time an hour that comes twice fires once, and at its
 // beginning one that is left out does not fire.
 func Next(expression, zone string, t time.Time) (time.Time, error) {
-	loc, err := time.LoadLocation(zone)
-	if err != nil || zone == "" || zone == "Local" { // the last is another one on each machine
-		return time.Time{}, fmt.Errorf("zone %q is not an IANA time zone such as Europe/Berlin", zone)
+	loc, err := Zone(zone)
+	if err != nil {
+		return time.Time{}, err
 	}
 	if strings.Contains(expression, "TZ=") {
 		return time.Time{}, fmt.Errorf("cron %q names a time zone; give it as the zone", expression)
