@@ -16,7 +16,7 @@ comma := ,
 
 FUZZTIME ?= 30s
 
-.PHONY: help install build run test lint fuzz bench-queue clean
+.PHONY: help install build run test chaos lint fuzz bench-queue clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' Makefile
@@ -33,6 +33,9 @@ run: install ## find and mend the faults of examples/shop
 
 test: install ## run every test
 	@go run ./internal/hubtest/testdb -- scripts/test
+
+chaos: install ## kill, stop, wipe and repeat under load; HUB_CHAOS_SEED replays
+	go test ./internal/chaos -count=1 -v -timeout 60m -chaos=full
 
 lint: install ## check what needs no run: vet, gofmt, go.mod
 	go vet ./...
