@@ -40,6 +40,7 @@ type world struct {
 	fired  map[string]int   // by call and fault
 	acted  map[string]int
 	sent   []message.Event // and accepted
+	bad    []string
 }
 
 func newWorld(p plan) *world {
@@ -62,6 +63,12 @@ func (w *world) fault(role, call string) fault {
 		w.fired[call+" "+string(f)]++
 	}
 	return f
+}
+
+func (w *world) complain(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bad = append(w.bad, fmt.Sprintf(format, args...))
 }
 
 func (w *world) after(d time.Duration, f func()) {
@@ -147,6 +154,9 @@ func handle[T message.Body](w *world, b message.Body) work.Handler {
 				tx.Queue("a row of the handler's")
 				return d.Fact(b)
 			}
+		}
+		if d.Attempt > attempts {
+			w.complain("job %s was run a %dth time", d.Job.ID, d.Attempt)
 		}
 		switch w.act(d.Job) {
 		case fails:
@@ -295,51 +305,46 @@ func (w *world) unsettled() string {
 
 // wrong checks what every history must have come to.
 func (w *world) wrong() []string {
-	var bad []string
-	add := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
 	states := w.ledger.states()
 	for _, e := range w.sent {
 		if _, ok := states[e.Key]; flow.Opens(e.Kind) && !ok {
-			add("accepted event %s has no run", e.Key)
+			w.complain("accepted event %s has no run", e.Key)
 		}
 	}
-	w.checkJobs(add)
+	w.checkJobs()
 	for id, s := range states {
-		w.checkRun(id, s, add)
+		w.checkRun(id, s)
 	}
-	return bad
+	return w.bad
 }
 
-func (w *world) checkJobs(add func(string, ...any)) {
+func (w *world) checkJobs() {
 	l := w.ledger
 	ends, fences := map[string]int{}, map[string]int64{}
 	for _, a := range l.attempts {
 		// A cancel ends a job that waits without a claim of its own.
 		if claimed := a.worker != ""; a.fence < fences[a.job] || claimed && a.fence == fences[a.job] {
-			add("attempt with fence %d of job %s was recorded after one with %d", a.fence, a.job, fences[a.job])
+			w.complain("attempt with fence %d of job %s was recorded after one with %d", a.fence, a.job, fences[a.job])
 		}
 		fences[a.job] = a.fence
 		if ends[a.job] > 0 {
-			add("job %s has an attempt after its end: %+v", a.job, a)
+			w.complain("job %s has an attempt after its end: %+v", a.job, a)
 		}
 		if hub.JobStatus(a.outcome).Ended() {
 			ends[a.job]++
 		}
-		if a.attempt > attempts+1 {
-			add("job %s came to attempt %d", a.job, a.attempt)
-		}
 		if done := a.outcome == "COMPLETED"; done && l.rows[a.job] != 1 || !done && hub.JobStatus(a.outcome).Ended() && l.rows[a.job] != 0 {
-			add("job %s ended %s with %d rows of its handler", a.job, a.outcome, l.rows[a.job])
+			w.complain("job %s ended %s with %d rows of its handler", a.job, a.outcome, l.rows[a.job])
 		}
 	}
 	for id := range l.jobs {
 		if ends[id] != 1 {
-			add("job %s has %d ends", id, ends[id])
+			w.complain("job %s has %d ends", id, ends[id])
 		}
 	}
 }
 
-func (w *world) checkRun(id string, s flow.State, add func(string, ...any)) {
+func (w *world) checkRun(id string, s flow.State) {
 	last := map[string]string{}
 	for _, a := range w.ledger.attempts {
 		if w.ledger.jobs[a.job].Run == id {
@@ -349,20 +354,20 @@ func (w *world) checkRun(id string, s flow.State, add func(string, ...any)) {
 	switch s.Status {
 	case hub.RunCompleted:
 		if last["outcome"] != "COMPLETED" {
-			add("run %s is completed, but its last job ended %s", id, last["outcome"])
+			w.complain("run %s is completed, but its last job ended %s", id, last["outcome"])
 		}
 		for _, step := range []string{"fetch", "analyze", "prepare"} {
 			if s.Tries[step] == 0 {
-				add("run %s is completed without %s", id, step)
+				w.complain("run %s is completed without %s", id, step)
 			}
 		}
 	case hub.RunFailed:
 		if !strings.HasPrefix(s.Reason, "the snapshot was lost") && !w.hasLetter(id) {
-			add("run %s failed (%s), and no dead letter says why", id, s.Reason)
+			w.complain("run %s failed (%s), and no dead letter says why", id, s.Reason)
 		}
 	case hub.RunCancelled:
 		if !strings.HasPrefix(s.Reason, "superseded") && !w.cancelled(id) {
-			add("run %s was cancelled (%s), and nobody asked for it", id, s.Reason)
+			w.complain("run %s was cancelled (%s), and nobody asked for it", id, s.Reason)
 		}
 	}
 }

@@ -84,6 +84,9 @@ type books struct {
 	*job.Ledger
 }
 
+// NewBooks makes the books of a store.
+func NewBooks(s *store.Store) Books { return books{s, job.NewLedger(s)} }
+
 func (b books) Fold(ctx context.Context, f func(Page) error) error {
 	return b.store.InTx(ctx, func(tx store.DB) error { return f(page{tx}) })
 }

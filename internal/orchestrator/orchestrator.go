@@ -35,7 +35,7 @@ type Orchestrator struct {
 // New makes an orchestrator of its two doors.
 func New(cfg Config, b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
 	ledger := job.NewLedger(s)
-	o := &Orchestrator{Fold: NewFold(cfg, b, books{s, ledger}, log), bus: b, store: s, ledger: ledger}
+	o := &Orchestrator{Fold: NewFold(cfg, b, NewBooks(s), log), bus: b, store: s, ledger: ledger}
 	o.doors = batch.NewGroup(2, foldSize, o.accept)
 	return o
 }
