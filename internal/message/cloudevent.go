@@ -151,6 +151,9 @@ func FromCloudEvent(ce event.Event) (Event, error) {
 	return e, nil
 }
 
+// runID is the form of what hub.RunID makes.
+var runID = regexp.MustCompile(`^[a-z2-7]{26}$`)
+
 var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 // CheckTrace returns a W3C traceparent of version 00 as it is, and nothing for
@@ -215,8 +218,8 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if err := unmarshalData(raw, &c); err != nil {
 			return "", nil, err
 		}
-		if c.Run == "" {
-			return "", nil, fieldErrorf("data.run", "is missing; name the run to cancel")
+		if !runID.MatchString(c.Run) {
+			return "", nil, fieldErrorf("data.run", "%q is not the id of a run; give the 26 characters that the door answered with", c.Run)
 		}
 		c.Reason = hub.CleanText(c.Reason)
 		if err := hub.CheckSlug(c.Connection); err != nil {
@@ -228,8 +231,8 @@ func normalise(kind Kind, raw []byte) (connection string, body json.RawMessage, 
 		if err := unmarshalData(raw, &r); err != nil {
 			return "", nil, err
 		}
-		if r.Run == "" {
-			return "", nil, fieldErrorf("data.run", "is missing; name the run to go on with")
+		if !runID.MatchString(r.Run) {
+			return "", nil, fieldErrorf("data.run", "%q is not the id of a run; give the 26 characters that the door answered with", r.Run)
 		}
 		if err := hub.CheckSlug(r.Connection); err != nil {
 			return "", nil, fieldErrorf("data.connection", "%v", err)

@@ -10,8 +10,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -99,6 +102,10 @@ func (a *API) guard(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		if field := unreadable(r.URL); field != "" {
+			problem(w, http.StatusBadRequest, field+" holds a NUL or is not UTF-8; send readable text")
+			return
+		}
 		if a.cfg.Token == "" {
 			if host := hostOf(r.Host); host != "localhost" && !net.ParseIP(host).IsLoopback() {
 				problem(w, http.StatusForbidden, "the hub has no HUB_API_TOKEN, so it answers only under localhost, 127.0.0.1 and [::1]; asked for "+host)
@@ -116,6 +123,23 @@ func (a *API) guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// unreadable names the part of a URL that is no text: no row could have it.
+func unreadable(u *url.URL) string {
+	bad := func(s string) bool { return !utf8.ValidString(s) || strings.ContainsRune(s, 0) }
+	if bad(u.Path) {
+		return "the path"
+	}
+	for name, values := range u.Query() {
+		if bad(name) {
+			return "the name of a query parameter"
+		}
+		if slices.ContainsFunc(values, bad) {
+			return "query." + name
+		}
+	}
+	return ""
 }
 
 func hostOf(hostport string) string {
@@ -156,6 +180,14 @@ func problem(w http.ResponseWriter, status int, detail string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(huma.ErrorModel{Title: http.StatusText(status), Status: status, Detail: detail}) // the client is gone
+}
+
+// list is all, which is a list in JSON even where there is nothing.
+func list[T any](all []T) []T {
+	if all == nil {
+		return []T{}
+	}
+	return all
 }
 
 // bodyTimeout bounds the reading of a request's body.

@@ -4,7 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
+	"strings"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -35,7 +36,7 @@ func (a *API) listConnections(ctx context.Context, _ *struct{}) (*connectionList
 		return nil, a.unavailable("listing connections", err)
 	}
 	out := &connectionList{}
-	out.Body.Connections = slices.Concat([]connection.Connection{}, all)
+	out.Body.Connections = list(all)
 	return out, nil
 }
 
@@ -59,6 +60,9 @@ func (a *API) putConnection(ctx context.Context, in *connectionInput) (*struct{ 
 	}
 	if err := hub.CheckBase(kind, in.Body.BaseURL); err != nil {
 		return nil, refused(&message.FieldError{Field: "base_url", Problem: err.Error()})
+	}
+	if strings.ContainsFunc(in.Body.Source, unicode.IsControl) {
+		return nil, refused(&message.FieldError{Field: "source", Problem: "holds control characters; send readable text"})
 	}
 	c := connection.Connection{Slug: in.Slug, Kind: kind, BaseURL: in.Body.BaseURL, Source: in.Body.Source}
 	if in.Body.Credential != "" {

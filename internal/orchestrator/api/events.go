@@ -93,6 +93,11 @@ func (i *eventInput) binary() (message.Event, error) {
 			return message.Event{}, &message.FieldError{Field: h, Problem: "header ce-" + h + " is missing; binary mode needs it, or send the whole event as application/cloudevents+json"}
 		}
 	}
+	if at := i.request.Header.Get("ce-time"); at != "" {
+		if _, err := time.Parse(time.RFC3339Nano, at); err != nil {
+			return message.Event{}, &message.FieldError{Field: "time", Problem: fmt.Sprintf("%q is not RFC 3339, such as 2026-11-01T10:00:00Z", at)}
+		}
+	}
 	r := i.request.Clone(i.request.Context())
 	r.Body = io.NopCloser(bytes.NewReader(i.RawBody))
 	ce, err := cehttp.NewEventFromHTTPRequest(r)

@@ -65,7 +65,7 @@ func (a *API) listRuns(ctx context.Context, in *listRunsInput) (*struct{ Body Ru
 	if err != nil {
 		return nil, a.unavailable("listing runs", err)
 	}
-	return &struct{ Body RunList }{RunList{Runs: slices.Concat([]Run{}, runs)}}, nil
+	return &struct{ Body RunList }{RunList{Runs: list(runs)}}, nil
 }
 
 // What the answers hold, for clients that need not know the ledger.
@@ -123,7 +123,11 @@ func (a *API) find(ctx context.Context, id string) (run.Run, error) {
 	if err != nil || !flow.Opens(e.Kind) || json.Unmarshal(e.Body, &t) != nil {
 		return r, huma.Error404NotFound("run " + id + " does not exist")
 	}
-	return run.Run{ID: id, Connection: t.Connection, Repository: t.Repository, Ref: t.Ref, Commit: t.Commit, Strategy: t.Strategy, Priority: t.Priority, Status: hub.RunPending, Trace: e.Trace, CreatedAt: e.Time}, nil
+	at, err := event.AcceptedAt(ctx, a.cfg.Store, id)
+	if err != nil {
+		return r, a.unavailable("reading the run", err)
+	}
+	return run.Run{ID: id, Connection: t.Connection, Repository: t.Repository, Ref: t.Ref, Commit: t.Commit, Strategy: t.Strategy, Priority: t.Priority, Status: hub.RunPending, Trace: e.Trace, CreatedAt: at}, nil
 }
 
 type cancelInput struct {
@@ -198,15 +202,15 @@ func (a *API) listFindings(ctx context.Context, in *findingsInput) (*findingList
 	if in.After != "" {
 		after, _ = strconv.Atoi(in.After) // digits, by its pattern
 	}
-	found, last, err := finding.List(ctx, a.cfg.Store, in.ID, finding.Page{Severity: hub.Severity(in.Severity), Category: hub.Category(in.Category), After: after, Limit: in.Limit})
+	found, last, err := finding.List(ctx, a.cfg.Store, in.ID, finding.Page{Severity: hub.Severity(in.Severity), Category: hub.Category(in.Category), After: after, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, a.unavailable("listing findings", err)
 	}
 	out := &findingList{}
-	out.Body.Findings = slices.Concat([]hub.Finding{}, found)
-	if len(found) == in.Limit {
-		out.Body.Next = strconv.Itoa(last)
+	if len(found) > in.Limit { // one more than asked for: there is a next page
+		found, out.Body.Next = found[:in.Limit], strconv.Itoa(last-1)
 	}
+	out.Body.Findings = list(found)
 	return out, nil
 }
 
@@ -243,7 +247,7 @@ func (a *API) timeline(ctx context.Context, in *runPath) (*struct{ Body Timeline
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, a.unavailable("reading the event", err)
 	}
-	return &struct{ Body Timeline }{Timeline{Run: r, Jobs: slices.Concat([]Job{}, jobs), Moments: moments(r, jobs, acceptedAt)}}, nil
+	return &struct{ Body Timeline }{Timeline{Run: r, Jobs: list(jobs), Moments: moments(r, jobs, acceptedAt)}}, nil
 }
 
 func moments(r run.Run, jobs []job.State, acceptedAt time.Time) []Moment {
@@ -263,7 +267,7 @@ func moments(r run.Run, jobs []job.State, acceptedAt time.Time) []Moment {
 			all = append(all, Moment{At: t.FinishedAt, What: "attempt.ended", Job: j.ID, Kind: j.Kind, Attempt: t.Attempt, Worker: t.Worker, Status: string(t.Outcome), Error: t.Error})
 		}
 		if j.Status == hub.JobProcessing && j.StartedAt != nil {
-			all = append(all, Moment{At: *j.StartedAt, What: "attempt.started", Job: j.ID, Kind: j.Kind, Attempt: len(j.Attempts) + 1, Worker: j.Worker})
+			all = append(all, Moment{At: *j.StartedAt, What: "attempt.started", Job: j.ID, Kind: j.Kind, Attempt: j.Attempt, Worker: j.Worker})
 		}
 	}
 	if r.FinishedAt != nil {

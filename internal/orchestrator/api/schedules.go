@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +48,7 @@ func (a *API) listSchedules(ctx context.Context, in *listSchedulesInput) (*struc
 	if err != nil {
 		return nil, a.unavailable("listing schedules", err)
 	}
-	out := ScheduleList{Schedules: slices.Concat([]Schedule{}, all)}
+	out := ScheduleList{Schedules: list(all)}
 	if len(all) == in.Limit {
 		out.Next = all[len(all)-1].Slug
 	}

@@ -143,6 +143,7 @@ type State struct {
 	Kind      message.Kind  `json:"kind"`
 	Priority  hub.Priority  `json:"priority"`
 	Status    hub.JobStatus `json:"status"`
+	Attempt   int           `json:"attempt,omitempty"` // that runs or comes next, while the job is open
 	CreatedAt time.Time     `json:"created_at"`
 	NextAt    *time.Time    `json:"next_at,omitempty"`
 	Worker    string        `json:"worker,omitempty"`
@@ -150,7 +151,7 @@ type State struct {
 	Attempts  []Attempt     `json:"attempts"`
 }
 
-const ofRunSQL = `SELECT j.id, j.kind, j.priority, j.created_at, coalesce(o.status, ''), CASE o.status WHEN 'PROCESSING' THEN o.worker ELSE '' END, o.started_at, o.next_at
+const ofRunSQL = `SELECT j.id, j.kind, j.priority, j.created_at, coalesce(o.status, ''), coalesce(CASE o.status WHEN 'PROCESSING' THEN o.attempt ELSE o.attempt + 1 END, 0), CASE o.status WHEN 'PROCESSING' THEN o.worker ELSE '' END, o.started_at, o.next_at
 FROM job j LEFT JOIN job_open o USING (id) WHERE j.run = $1 ORDER BY j.created_at, j.id`
 
 const attemptsSQL = `SELECT a.job, a.attempt, a.outcome, a.worker, a.started_at, a.finished_at, a.error
@@ -160,7 +161,7 @@ FROM job_attempt a JOIN job j ON j.id = a.job WHERE j.run = $1 ORDER BY a.finish
 func OfRun(ctx context.Context, s *store.Store, run string) ([]State, error) {
 	jobs, err := store.All(ctx, s.DB(), func(r pgx.CollectableRow) (State, error) {
 		var j State
-		err := r.Scan(&j.ID, &j.Kind, &j.Priority, &j.CreatedAt, &j.Status, &j.Worker, &j.StartedAt, &j.NextAt)
+		err := r.Scan(&j.ID, &j.Kind, &j.Priority, &j.CreatedAt, &j.Status, &j.Attempt, &j.Worker, &j.StartedAt, &j.NextAt)
 		j.Attempts = []Attempt{}
 		return j, err
 	}, ofRunSQL, run)
