@@ -17,24 +17,52 @@ import (
 // would pass the payload limit of a default server.
 const chunkSize = 1 << 20
 
-// PutObject streams r into the snapshot bucket under name, replacing what was there.
+// standstill is how long the server may leave an object that comes or goes
+// without any progress. The library alone would wait until the deadline of its
+// context when an answer is lost with the server, cancelled or not.
+const standstill = 2 * requestTimeout
+
+// watched is ctx until stop is called or watch was not reset for standstill.
+func watched(ctx context.Context) (_ context.Context, watch *time.Timer, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	watch = time.AfterFunc(standstill, func() { cancel(fmt.Errorf("nothing moved for %s", standstill)) })
+	return ctx, watch, func() { watch.Stop(); cancel(nil) }
+}
+
+// why prefers the reason of a context that has ended to what became of it.
+func why(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// PutObject streams r into the snapshot bucket under name, replacing what was
+// there. It fails when the server takes nothing for 10 s; r may take its time.
 func (b *Bus) PutObject(ctx context.Context, name string, r io.Reader) error {
+	ctx, watch, stop := watched(ctx)
+	defer stop()
 	s, err := b.js.ObjectStore(ctx, streams.Bucket(b.cfg.Namespace))
 	if err != nil {
-		return fmt.Errorf("open bucket: %w", err)
+		return fmt.Errorf("open bucket: %w", why(ctx, err))
 	}
 	meta := jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: chunkSize - 4096}} // room for the headers
-	if _, err := s.Put(ctx, meta, whole{r}); err != nil {
-		return fmt.Errorf("put object %s: %w", name, err)
+	if _, err := s.Put(ctx, meta, whole{r, watch}); err != nil {
+		return fmt.Errorf("put object %s: %w", name, why(ctx, err))
 	}
 	return nil
 }
 
 // whole fills what it is given: each Read of an object's source becomes a message,
 // and a compressor writes in small pieces.
-type whole struct{ r io.Reader }
+type whole struct {
+	r     io.Reader
+	watch *time.Timer // runs while the server has the word
+}
 
 func (w whole) Read(p []byte) (n int, err error) {
+	w.watch.Stop()
+	defer w.watch.Reset(standstill)
 	for n < len(p) && err == nil {
 		var more int
 		more, err = w.r.Read(p[n:])
@@ -47,42 +75,50 @@ func (w whole) Read(p []byte) (n int, err error) {
 // fails when ctx ends or nothing comes for 10 s. The error is ErrNotFound where
 // it is not in the bucket.
 func (b *Bus) GetObject(ctx context.Context, name string) (io.ReadCloser, error) {
+	ctx, watch, stop := watched(ctx)
 	s, err := b.js.ObjectStore(ctx, streams.Bucket(b.cfg.Namespace))
 	if err != nil {
-		return nil, fmt.Errorf("open bucket: %w", err)
+		defer stop()
+		return nil, fmt.Errorf("open bucket: %w", why(ctx, err))
 	}
 	r, err := s.Get(glances{ctx}, name)
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		stop()
 		return nil, fmt.Errorf("get object %s: %w", name, ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("get object %s: %w", name, err)
+		defer stop()
+		return nil, fmt.Errorf("get object %s: %w", name, why(ctx, err))
 	}
-	return reading{r, ctx}, nil
+	watch.Stop()
+	return reading{r, ctx, watch, stop}, nil
 }
 
-// standstill is how long an object that is being read may let its reader wait.
-const standstill = 2 * requestTimeout
-
-// reading is an object on its way. The library alone would wait until the
-// deadline of its context where the stream is lost meanwhile, cancelled or not.
+// reading is an object on its way; watch runs while the server has the word.
 type reading struct {
 	jetstream.ObjectResult
-	ctx context.Context
+	ctx   context.Context
+	watch *time.Timer
+	stop  func()
 }
 
 func (r reading) Read(p []byte) (int, error) {
-	for began := time.Now(); ; {
+	r.watch.Reset(standstill)
+	defer r.watch.Stop()
+	for {
 		n, err := r.ObjectResult.Read(p)
-		switch {
-		case n > 0 || err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
+		if err != nil && r.ctx.Err() != nil {
+			return n, context.Cause(r.ctx)
+		}
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
-		case r.ctx.Err() != nil:
-			return 0, context.Cause(r.ctx)
-		case time.Since(began) > standstill:
-			return 0, fmt.Errorf("nothing of the object came for %s", standstill)
 		}
 	}
+}
+
+func (r reading) Close() error {
+	defer r.stop()
+	return r.ObjectResult.Close()
 }
 
 // glances has a deadline that is always near: at it, a read of the library
@@ -93,6 +129,8 @@ func (glances) Deadline() (time.Time, bool) { return time.Now().Add(time.Second)
 
 // DeleteObject removes an object; one that is not there is no error.
 func (b *Bus) DeleteObject(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
 	s, err := b.js.ObjectStore(ctx, streams.Bucket(b.cfg.Namespace))
 	if err != nil {
 		return fmt.Errorf("open bucket: %w", err)

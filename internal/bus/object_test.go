@@ -119,6 +119,7 @@ func TestAMissingObjectDoesNotExist(t *testing.T) {
 }
 
 func TestAReadingEndsWhenTheStreamIsLostOrTheReaderIsCalledOff(t *testing.T) {
+	t.Parallel()
 	s := hubtest.NATS(t)
 	b := s.Bus(t)
 	if err := b.PutObject(t.Context(), "snap", newPieces(64<<20)); err != nil {
@@ -150,6 +151,37 @@ func TestAReadingEndsWhenTheStreamIsLostOrTheReaderIsCalledOff(t *testing.T) {
 	began = time.Now()
 	if _, err := io.Copy(io.Discard, readings[1]); err == nil || time.Since(began) > 5*time.Second {
 		t.Errorf("the rest for a reader that was called off: %v after %s", err, time.Since(began))
+	}
+}
+
+func TestAWritingEndsWhenTheServerIsGoneAndNotWhenItsSourceIsSlow(t *testing.T) {
+	t.Parallel()
+	s := hubtest.NATS(t)
+	b := s.Bus(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	r, w := io.Pipe()
+	written := make(chan error, 1)
+	go func() { written <- b.PutObject(ctx, "snap", r) }()
+	if _, err := io.CopyN(w, newPieces(3<<20), 3<<20); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-written:
+		t.Fatalf("ended before its source: %v", err)
+	case <-time.After(12 * time.Second): // longer than the server may take
+	}
+	s.Kill()
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-written:
+		if err == nil {
+			t.Error("a server that is gone took the object")
+		}
+	case <-time.After(patience):
+		t.Error("still waits for a server that is gone")
 	}
 }
 
