@@ -144,7 +144,7 @@ func (p *page) Admit(_ context.Context, limits job.Limits, fresh []message.Job, 
 	busy := slots{limits: limits, jobs: map[string]int{}}
 	var queue []message.Job
 	for id, o := range p.open {
-		j := p.jobs[id].Job
+		j := p.jobs[id]
 		switch {
 		case !o.held:
 			busy.take(j)
@@ -163,7 +163,7 @@ func (p *page) Admit(_ context.Context, limits job.Limits, fresh []message.Job, 
 			o := p.open[j.ID]
 			j.Fence = o.fence + 1
 			release = append(release, j)
-			p.writes = append(p.writes, func() { o.held, o.published, o.fence = false, true, o.fence+1 })
+			p.writes = append(p.writes, func() { o.held, o.published, o.sent, o.fence = false, true, p.now(), o.fence+1 })
 		}
 	}
 	hold := map[string]bool{}

@@ -175,6 +175,14 @@ func drawRun(t *rapid.T) runPlan {
 	return r
 }
 
+// mayLose reports whether something in the plan may part a worker from its job.
+func (p plan) mayLose() bool {
+	return slices.ContainsFunc(p.Faults, func(f faultPlan) bool {
+		return f.Call == "claim" || f.Call == "renew" || slices.Contains([]fault{crashBefore, crashAfter, pause, stop}, f.Fault)
+	}) || slices.ContainsFunc(p.Weather, func(e weatherPlan) bool { return e.What == jump }) ||
+		slices.ContainsFunc(p.Acts, func(a actPlan) bool { return a.Act == deaf })
+}
+
 // String is the plan as a person reads it.
 func (p plan) String() string {
 	var b strings.Builder

@@ -5,7 +5,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +21,7 @@ type ledger struct {
 	mu       sync.Mutex
 	ahead    time.Duration // how far its clock has jumped
 	seq      int
-	jobs     map[string]jobRow
+	jobs     map[string]message.Job
 	open     map[string]*openRow
 	attempts []attemptRow
 	facts    map[string]factRow
@@ -34,17 +33,13 @@ type ledger struct {
 	refused map[*store.Batch]bool
 }
 
-type jobRow struct {
-	message.Job
-	born time.Time
-}
-
 type openRow struct {
 	seq        int
 	processing bool
 	attempt    int
 	fence      int64
 	published  bool
+	sent       time.Time // when it was published
 	held       bool
 	worker     string
 	lease      time.Time
@@ -73,7 +68,7 @@ type eventRow struct {
 
 func newLedger() *ledger {
 	return &ledger{
-		jobs: map[string]jobRow{}, open: map[string]*openRow{}, facts: map[string]factRow{}, events: map[string]*eventRow{},
+		jobs: map[string]message.Job{}, open: map[string]*openRow{}, facts: map[string]factRow{}, events: map[string]*eventRow{},
 		runs: map[string]runRow{}, letters: map[string]message.DeadLetter{}, rows: map[string]int{}, refused: map[*store.Batch]bool{},
 	}
 }
@@ -108,17 +103,10 @@ func (l *ledger) insert(jobs []message.Job, held map[string]bool) error {
 	}
 	for _, j := range jobs {
 		l.seq++
-		l.jobs[j.ID] = jobRow{j, l.now()}
-		l.open[j.ID] = &openRow{seq: l.seq, published: true, held: held[j.ID]}
+		l.jobs[j.ID] = j
+		l.open[j.ID] = &openRow{seq: l.seq, published: true, sent: l.now(), held: held[j.ID]}
 	}
 	return nil
-}
-
-// Insert stores new jobs.
-func (l *ledger) Insert(_ context.Context, jobs []message.Job) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.insert(jobs, nil)
 }
 
 // Claim implements work.Ledger.
@@ -260,7 +248,7 @@ func (l *ledger) again(f func(id string, o *openRow) bool) []message.Job {
 			continue
 		}
 		o.fence++
-		j := l.jobs[id].Job
+		j := l.jobs[id]
 		j.Fence = o.fence
 		out = append(out, j)
 	}
@@ -281,7 +269,7 @@ func (l *ledger) Expired(context.Context) ([]message.Job, error) {
 			return false
 		}
 		l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Lost, o.worker})
-		o.processing, o.worker, o.lease, o.next, o.published = false, "", time.Time{}, time.Time{}, true
+		o.processing, o.worker, o.lease, o.next, o.published, o.sent = false, "", time.Time{}, time.Time{}, true, l.now()
 		return true
 	}), nil
 }
@@ -296,7 +284,7 @@ func (l *ledger) Due(context.Context) ([]message.Job, error) {
 		if o.processing || o.held || !late && (o.published || o.next.After(now)) {
 			return false
 		}
-		o.published, o.next = true, time.Time{}
+		o.published, o.sent, o.next = true, now, time.Time{}
 		return true
 	}), nil
 }
@@ -313,32 +301,40 @@ func (l *ledger) Unpublished(_ context.Context, ids []string) error {
 	return nil
 }
 
-func (l *ledger) waits(id string, o *openRow, age time.Duration) bool {
-	return !o.processing && !o.held && o.published && o.next.IsZero() && l.jobs[id].born.Before(l.now().Add(-age))
+func (l *ledger) waits(o *openRow, age time.Duration) bool {
+	return !o.processing && !o.held && o.published && o.next.IsZero() && o.sent.Before(l.now().Add(-age))
 }
 
-func queueOf(j message.Job) string {
-	return j.Kind.Worker() + "-" + strings.ToLower(string(j.Priority))
-}
+func queueOf(j message.Job) string { return j.Kind.Worker() + "-" + j.Priority.Token() }
 
-// Waiting counts the jobs that have waited on the stream longer than age.
+// Waiting counts the published jobs of the queues where some have waited longer
+// than age.
 func (l *ledger) Waiting(_ context.Context, age time.Duration) (map[string]int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := map[string]int64{}
+	n, waits := map[string]int64{}, map[string]bool{}
 	for id, o := range l.open {
-		if l.waits(id, o, age) {
-			n[queueOf(l.jobs[id].Job)]++
+		key := queueOf(l.jobs[id])
+		waits[key] = waits[key] || l.waits(o, age)
+		if o.published && !o.held {
+			n[key]++
 		}
 	}
+	maps.DeleteFunc(n, func(key string, _ int64) bool { return !waits[key] })
 	return n, nil
 }
 
-// Missing returns for publication what Waiting counted under key.
+// Missing returns for publication the jobs under key that have waited longer.
 func (l *ledger) Missing(_ context.Context, key string, age time.Duration) ([]message.Job, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.again(func(id string, o *openRow) bool { return l.waits(id, o, age) && queueOf(l.jobs[id].Job) == key }), nil
+	return l.again(func(id string, o *openRow) bool {
+		if !l.waits(o, age) || queueOf(l.jobs[id]) != key {
+			return false
+		}
+		o.sent = l.now()
+		return true
+	}), nil
 }
 
 func (l *ledger) cancelRun(run, reason string) {
@@ -352,12 +348,4 @@ func (l *ledger) cancelRun(run, reason string) {
 			delete(l.open, id)
 		}
 	}
-}
-
-// CancelRun ends the waiting jobs of a run and tells the running ones.
-func (l *ledger) CancelRun(_ context.Context, run, reason string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cancelRun(run, reason)
-	return nil
 }

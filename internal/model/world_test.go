@@ -14,6 +14,7 @@ import (
 	"integrationhub/internal/message"
 	"integrationhub/internal/orchestrator"
 	"integrationhub/internal/store"
+	"integrationhub/internal/store/job"
 	"integrationhub/internal/work"
 )
 
@@ -332,6 +333,9 @@ func (w *world) checkJobs() {
 		}
 		if hub.JobStatus(a.outcome).Ended() {
 			ends[a.job]++
+		}
+		if a.outcome == job.Lost && !w.plan.mayLose() {
+			w.complain("job %s lost its worker, and nothing had happened to it", a.job)
 		}
 		if done := a.outcome == "COMPLETED"; done && l.rows[a.job] != 1 || !done && hub.JobStatus(a.outcome).Ended() && l.rows[a.job] != 0 {
 			w.complain("job %s ended %s with %d rows of its handler", a.job, a.outcome, l.rows[a.job])
