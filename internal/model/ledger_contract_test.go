@@ -233,5 +233,5 @@ func (b *books) states(p orchestrator.Page, runs []string, branches ...orchestra
 }
 
 func event(n int) message.Event {
-	return sentBy(fmt.Sprint("contract-", n), message.CancelRequestedBody{Connection: connection, Run: "r"})
+	return sentBy(fmt.Sprint("contract-", n), message.CancelRequestedBody{Connection: connection, Run: hub.RunID("contract", "run")})
 }
