@@ -212,19 +212,18 @@ func TestEveryHistoryEndsRight(t *testing.T) {
 			t.Parallel()
 			rapid.Check(t, func(rt *rapid.T) {
 				p := drawPlan(rt)
-				if bad := play(t, p, seen); len(bad) > 0 {
-					rt.Fatalf("%s\n%s", p, strings.Join(bad, "\n"))
+				if n, bad := play(t, p, seen); len(bad) > 0 {
+					rt.Fatalf("history %d:\n%s\n%s", n, p, strings.Join(bad, "\n"))
 				}
 			})
 		})
 	}
 }
 
-func play(t *testing.T, p plan, seen *tally) (bad []string) {
+func play(t *testing.T, p plan, seen *tally) (n int, bad []string) {
 	w := newWorld(p)
 	synctest.Test(t, func(*testing.T) { bad = w.play() })
-	seen.add(w)
-	return bad
+	return seen.add(w), bad
 }
 
 // tally counts what the histories came through.
@@ -235,7 +234,7 @@ type tally struct {
 	ends      map[hub.RunStatus]int
 }
 
-func (y *tally) add(w *world) {
+func (y *tally) add(w *world) (n int) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.histories++
@@ -245,6 +244,7 @@ func (y *tally) add(w *world) {
 	for _, s := range w.ledger.states() {
 		y.ends[s.Status]++
 	}
+	return y.histories
 }
 
 // report fails the test when something that may go wrong never did: then the
