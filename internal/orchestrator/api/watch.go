@@ -85,9 +85,8 @@ func (a *API) watch(ctx context.Context, in *runPath) (*huma.StreamResponse, err
 
 // follow writes until the run has ended, the client is gone, or the process stops.
 func (a *API) follow(ctx context.Context, s *stream, id string, news <-chan message.Progress) error {
-	if err := s.begin(); err != nil {
-		return err
-	}
+	s.w.Header().Set("Content-Type", "text/event-stream")
+	s.w.Header().Set("Cache-Control", "no-store")
 	var last run.Run
 	// look tells the run where its status has changed, and whether it has ended.
 	look := func() (bool, error) {
@@ -132,17 +131,6 @@ type stream struct {
 	control *http.ResponseController
 }
 
-// begin lifts the server's own deadlines: a run may take hours, and each write
-// has a deadline of its own.
-func (s *stream) begin() error {
-	if err := error(nil); err != nil {
-		return fmt.Errorf("lift the read deadline: %w", err)
-	}
-	s.w.Header().Set("Content-Type", "text/event-stream")
-	s.w.Header().Set("Cache-Control", "no-store")
-	return nil
-}
-
 func (s *stream) event(name string, data any) error {
 	raw, err := json.Marshal(data)
 	if err != nil {
@@ -153,6 +141,8 @@ func (s *stream) event(name string, data any) error {
 	return s.write(b.Bytes())
 }
 
+// write has a deadline of its own for each write: the server's is for a whole
+// answer, and a run may take hours.
 func (s *stream) write(b []byte) error {
 	if err := s.control.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return fmt.Errorf("set the write deadline: %w", err)
