@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cenkalti/backoff/v4"
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -140,8 +141,8 @@ func (d Delivery) Job() (message.Job, error) {
 	if err := json.Unmarshal(d.Data, &j); err != nil {
 		return j, fmt.Errorf("decode job on %s: %w", d.Subject, err)
 	}
-	if j.ID == "" || j.Kind == "" {
-		return j, fmt.Errorf("decode job on %s: id or kind is missing", d.Subject)
+	if !isName(j.ID) || !isName(string(j.Kind)) {
+		return j, fmt.Errorf("decode job on %s: id or kind is missing or no name", d.Subject)
 	}
 	return j, nil
 }
@@ -152,11 +153,15 @@ func (d Delivery) Fact() (message.Fact, error) {
 	if err := json.Unmarshal(d.Data, &f); err != nil {
 		return f, fmt.Errorf("decode fact on %s: %w", d.Subject, err)
 	}
-	if f.ID == "" || f.Run == "" {
-		return f, fmt.Errorf("decode fact on %s: id or run is missing", d.Subject)
+	if !isName(f.ID) || !isName(f.Run) {
+		return f, fmt.Errorf("decode fact on %s: id or run is missing or no name", d.Subject)
 	}
 	return f, nil
 }
+
+// isName refuses what no row can have as its key: one such message would fail
+// every statement that it shares with others.
+func isName(s string) bool { return s != "" && !strings.ContainsFunc(s, unicode.IsControl) }
 
 // Event decodes a delivery of the event stream, structured or binary. The
 // subject's connection is the one that NATS permissions guard, so data that

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"integrationhub/internal/batch"
 	"integrationhub/internal/message"
 	"integrationhub/internal/store"
+	"integrationhub/internal/store/connection"
 	"integrationhub/internal/store/event"
 )
 
@@ -65,6 +68,35 @@ func (o *Orchestrator) accept(in []*accepting) []error {
 		}
 	}
 	return o.bus.PublishEvents(ctx, events)
+}
+
+// findStrangers finds the events that a door would have refused. What the ledger
+// has came through a door, which has looked.
+func (o *Orchestrator) findStrangers(ctx context.Context, events []message.Event) (map[string]error, error) {
+	slugs := make([]string, len(events))
+	for i, e := range events {
+		slugs[i] = e.Connection
+	}
+	sources, err := connection.Sources(ctx, o.store, slugs)
+	if err != nil {
+		return nil, err
+	}
+	refused := map[string]error{}
+	for _, e := range events {
+		if source, exists := sources[e.Connection]; !exists {
+			refused[e.Key] = &message.FieldError{Field: "data.connection", Problem: fmt.Sprintf("%q does not exist; create it with PUT /api/v1/connections/%s", e.Connection, e.Connection)}
+		} else if !strings.HasPrefix(e.Source, source) {
+			refused[e.Key] = &message.FieldError{Field: "source", Problem: fmt.Sprintf("%q may not speak for connection %s, whose events begin with %q", e.Source, e.Connection, source)}
+		}
+	}
+	if len(refused) == 0 {
+		return nil, nil
+	}
+	known, err := event.Known(ctx, o.store, slices.Collect(maps.Keys(refused)))
+	for _, key := range known {
+		delete(refused, key)
+	}
+	return refused, err
 }
 
 // lookAtBacklog notes whether the doors must be closed.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,6 +37,10 @@ type Fold struct {
 	books   Books
 	log     *slog.Logger
 
+	// strangers names the events, by key, that may not speak for their connection,
+	// and why. It may be nil.
+	strangers func(context.Context, []message.Event) (map[string]error, error)
+
 	// Point is called at before-fold-commit and after-fold-commit, where tests end
 	// the process. It may be nil.
 	Point func(name string)
@@ -55,7 +60,7 @@ const (
 // Run folds and sweeps until ctx ends; what is being folded then is finished.
 func (o *Fold) Run(ctx context.Context) {
 	life := context.WithoutCancel(ctx)
-	folds := batch.New(1, foldSize, func(in []input) { o.fold(life, in) })
+	folds := batch.New(1, foldSize, func(in []input) { o.fold(life, o.screen(life, in)) })
 	var readers sync.WaitGroup
 	readers.Go(func() {
 		o.streams.Events(ctx, prefetch, func(d bus.Delivery) {
@@ -101,8 +106,40 @@ func (in input) key() string {
 // foldTimeout bounds one transaction of the fold.
 const foldTimeout = 30 * time.Second
 
+// screen buries the events that came straight over NATS from who may not speak
+// for their connection, and returns the others.
+func (o *Fold) screen(ctx context.Context, ins []input) []input {
+	var direct []message.Event
+	for _, in := range ins {
+		if e, ok := in.msg.(*message.Event); ok && in.delivery != nil {
+			direct = append(direct, *e)
+		}
+	}
+	if len(direct) == 0 || o.strangers == nil {
+		return ins
+	}
+	look, cancel := context.WithTimeout(ctx, foldTimeout)
+	defer cancel()
+	refused, err := o.strangers(look, direct)
+	if err != nil {
+		o.putBack(ins, err)
+		return nil
+	}
+	return slices.DeleteFunc(ins, func(in input) bool {
+		why := refused[in.key()]
+		if why == nil || in.delivery == nil {
+			return false
+		}
+		o.bury(ctx, *in.delivery, why)
+		return true
+	})
+}
+
 // fold folds a batch, and message by message when Postgres refuses the batch.
 func (o *Fold) fold(ctx context.Context, ins []input) {
+	if len(ins) == 0 {
+		return
+	}
 	err := o.commit(ctx, ins)
 	if err == nil {
 		o.ack(ins)
@@ -114,7 +151,30 @@ func (o *Fold) fold(ctx context.Context, ins []input) {
 		}
 		return
 	}
-	o.log.Warn("fold failed; its messages come again", "messages", len(ins), "err", err)
+	if store.Unfit(err) {
+		if err = o.giveUp(ctx, ins[0], err); err == nil {
+			o.ack(ins)
+			return
+		}
+	}
+	o.putBack(ins, err)
+}
+
+// giveUp makes a dead letter of a message that Postgres would refuse for ever.
+func (o *Fold) giveUp(ctx context.Context, in input, cause error) error {
+	ctx, cancel := context.WithTimeout(ctx, foldTimeout)
+	defer cancel()
+	o.log.Error("message cannot be folded", "message", in.key(), "err", cause)
+	return o.books.Fold(ctx, func(p Page) error {
+		if _, err := take(ctx, p, []input{in}); err != nil {
+			return err
+		}
+		return p.Write(ctx, Entries{Letters: []message.DeadLetter{letter(in, cause)}})
+	})
+}
+
+func (o *Fold) putBack(ins []input, cause error) {
+	o.log.Warn("fold failed; its messages come again", "messages", len(ins), "err", cause)
 	for _, in := range ins {
 		if in.delivery == nil {
 			continue
@@ -176,7 +236,7 @@ func (o *Fold) commit(ctx context.Context, ins []input) error {
 func (o *Fold) bury(ctx context.Context, d bus.Delivery, cause error) {
 	ctx, cancel := context.WithTimeout(ctx, foldTimeout)
 	defer cancel()
-	l := message.DeadLetter{ID: "unread." + hub.BlobHash(append([]byte(d.Subject+"\n"), d.Data...)), Subject: d.Subject, Cause: hub.CleanText(cause.Error()), At: time.Now().UTC(), Body: d.Data}
+	l := message.DeadLetter{ID: "unread." + hub.BlobHash(append([]byte(d.Subject+"\n"), d.Data...)), Subject: hub.CleanText(d.Subject), Cause: hub.CleanText(cause.Error()), At: time.Now().UTC(), Body: d.Data}
 	o.log.Warn("message refused", "subject", d.Subject, "err", cause)
 	if err := o.books.Bury(ctx, l); err != nil {
 		o.log.Warn("dead letter not stored; the message comes again", "err", err)

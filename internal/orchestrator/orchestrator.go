@@ -36,6 +36,7 @@ type Orchestrator struct {
 func New(cfg Config, b *bus.Bus, s *store.Store, log *slog.Logger) *Orchestrator {
 	ledger := job.NewLedger(s)
 	o := &Orchestrator{Fold: NewFold(cfg, b, NewBooks(s), log), bus: b, store: s, ledger: ledger}
+	o.strangers = o.findStrangers
 	o.doors = batch.NewGroup(2, foldSize, o.accept)
 	return o
 }

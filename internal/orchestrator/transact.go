@@ -167,7 +167,7 @@ func letter(in input, err error) message.DeadLetter {
 		d.Kind, d.Body = m.Kind, m.Body
 	}
 	if in.delivery != nil {
-		d.Subject = in.delivery.Subject
+		d.Subject = hub.CleanText(in.delivery.Subject)
 	}
 	return d
 }

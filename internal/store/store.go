@@ -152,6 +152,20 @@ func All[T any](ctx context.Context, db DB, scan func(pgx.CollectableRow) (T, er
 	return pgx.CollectRows(rows, scan)
 }
 
+// Unfit reports whether Postgres refused a value itself, so that writing the same
+// is no use however often it is tried.
+func Unfit(err error) bool {
+	var pe *pgconn.PgError
+	if !errors.As(err, &pe) {
+		return false
+	}
+	switch pe.Code[:2] {
+	case "22", "23", "54": // data exception, integrity constraint, program limit
+		return true
+	}
+	return false
+}
+
 // Rejected reports whether Postgres answered and refused the statement itself
 // (a constraint, a value), so that trying the same again as part of the same
 // batch is no use. A lost connection, a server that is starting, or a deadlock

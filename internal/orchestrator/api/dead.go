@@ -16,6 +16,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/sync/errgroup"
 
+	"integrationhub/internal/bus"
 	"integrationhub/internal/hub"
 	"integrationhub/internal/message"
 	"integrationhub/internal/store"
@@ -32,7 +33,7 @@ func (a *API) registerDead(h huma.API) {
 	huma.Register(h, op("list-dead-letters", http.MethodGet, "/api/v1/dead-letters", "List dead letters without their bodies, newest first", ""), a.listDead)
 	huma.Register(h, op("get-dead-letter", http.MethodGet, "/api/v1/dead-letters/{id}", "Show a dead letter", ""), a.getDead)
 	requeue := op("requeue-dead-letter", http.MethodPost, "/api/v1/dead-letters/{id}/requeue", "Try a dead letter again",
-		"The run of a job goes on with a new job that names the letter as its origin; an event or a fact is folded again. A letter that is not open, a job whose run is not FAILED, and a message that could not be read are refused with 409.")
+		"The run of a job goes on with a new job that names the letter as its origin; an event or a fact that could not be folded is folded again; a refused event is published again. A letter that is not open, a job whose run is not FAILED, and a message that would be refused again are refused with 409.")
 	requeue.DefaultStatus = http.StatusAccepted
 	huma.Register(h, requeue, a.requeueDead)
 	all := op("requeue-dead-letters", http.MethodPost, "/api/v1/dead-letters/requeue", "Try many dead letters again",
@@ -155,7 +156,7 @@ func (a *API) requeueDead(ctx context.Context, in *deadPath) (*struct{ Body Lett
 
 // Prefixes of the ids of letters that are not of jobs.
 const (
-	unread = "unread." // a message that is no event, job or fact
+	unread = "unread." // a message that is no event, job or fact, or an event from who may not speak
 	refold = "fold."   // an event or a fact that could not be folded
 )
 
@@ -165,7 +166,7 @@ func (a *API) requeue(ctx context.Context, d dead.Letter) error {
 	case d.Resolution != "":
 		return huma.Error409Conflict("dead letter " + d.ID + " is " + d.Resolution + " already")
 	case strings.HasPrefix(d.ID, unread):
-		return huma.Error409Conflict("dead letter " + d.ID + " is a message that could not be read, and still could not be; publish a correct one in its stead, and discard this one")
+		return a.publishAgain(ctx, d)
 	case strings.HasPrefix(d.ID, refold):
 		return a.foldAgain(ctx, d)
 	}
@@ -177,6 +178,27 @@ func (a *API) requeue(ctx context.Context, d dead.Letter) error {
 		return huma.Error409Conflict(fmt.Sprintf("run %s of dead letter %s is %s; only the job of a FAILED run is tried again", r.ID, d.ID, r.Status))
 	}
 	return a.command(ctx, "requeueing the dead letter", message.RetryRequestedBody{Connection: r.Connection, Run: r.ID, DeadLetter: d.ID})
+}
+
+// publishAgain publishes an event that was refused: perhaps its connection exists
+// by now. Jobs and facts are not taken from messages that the ledger does not
+// know, and headers are not kept, so an event in binary mode cannot be read.
+func (a *API) publishAgain(ctx context.Context, d dead.Letter) error {
+	e, err := bus.NewDelivery(d.Subject, d.Body, nil, nil).Event()
+	if err == nil {
+		_, err = a.publish(ctx, e)
+	}
+	var no huma.StatusError
+	if errors.As(err, &no) && no.GetStatus() >= http.StatusInternalServerError {
+		return err
+	}
+	if err != nil {
+		return huma.Error409Conflict(fmt.Sprintf("the message of dead letter %s would be refused again (%v); publish a correct one in its stead, and discard this one", d.ID, err))
+	}
+	if _, err := dead.Refolded(ctx, a.cfg.Store.DB(), d.ID); err != nil {
+		return a.unavailable("requeueing the dead letter", err) // the next try repeats the event, which is accepted once
+	}
+	return nil
 }
 
 // foldAgain gives an event or a fact its row back, from which the sweep brings

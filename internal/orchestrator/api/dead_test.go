@@ -15,6 +15,7 @@ import (
 	"integrationhub/internal/message"
 	"integrationhub/internal/orchestrator/api"
 	"integrationhub/internal/store"
+	"integrationhub/internal/store/connection"
 	"integrationhub/internal/store/dead"
 	"integrationhub/internal/work"
 )
@@ -109,7 +110,7 @@ func TestManyDeadLettersAreRequeuedOnlyIfThereAreAsManyAsExpected(t *testing.T) 
 		t.Fatal(err)
 	}
 	a = d.post(http.StatusAccepted, deadLetters+"/requeue", `{"cause":"door of the host","expected":3}`)
-	if a.body["requeued"] != 2.0 || !strings.Contains(a.raw, "could not be read") {
+	if a.body["requeued"] != 2.0 || !strings.Contains(a.raw, "would be refused again") {
 		t.Errorf("the answer is %s", a.raw)
 	}
 	d.moved(first)
@@ -141,6 +142,35 @@ func TestAnUnreadableDeadLetterIsShownAsItCameAndDiscardedWithAReason(t *testing
 	}
 	d.problem(d.ask(http.MethodPost, path+"/discard", `{"reason":"again"}`, asJSON), http.StatusConflict, "")
 	d.problem(d.ask(http.MethodPost, path+"/requeue", "", nil), http.StatusConflict, "")
+}
+
+func TestARefusedEventIsPublishedAgainOnceItsConnectionExists(t *testing.T) {
+	t.Parallel()
+	d := open(t, "")
+	d.fold()
+	letter := message.DeadLetter{
+		ID: "unread.1", Subject: "hub.event.later.push", Cause: "the connection does not exist",
+		Body: []byte(strings.Replace(event("1"), "forge", "later", 1)),
+	}
+	var b store.Batch
+	dead.Insert(&b, letter)
+	if err := b.Run(t.Context(), d.store.DB()); err != nil {
+		t.Fatal(err)
+	}
+	path := deadLetters + "/unread.1"
+	a := d.ask(http.MethodPost, path+"/requeue", "", nil)
+	d.problem(a, http.StatusConflict, "")
+	if !strings.Contains(a.raw, "PUT /api/v1/connections/later") {
+		t.Errorf("the refusal does not say what to do: %s", a.raw)
+	}
+	if err := connection.Save(t.Context(), d.store, connection.Connection{Slug: "later", Kind: hub.Git, BaseURL: "https://git.example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	d.post(http.StatusAccepted, path+"/requeue", "")
+	d.is(hub.RunID("https://ci.example.org", "1"), hub.RunRunning)
+	if l := read[api.LetterDetail](d, path); l.Resolution != "REQUEUED" {
+		t.Errorf("the letter is %+v", l.Letter)
+	}
 }
 
 func TestAnEventThatCouldNotBeFoldedIsFoldedAgain(t *testing.T) {

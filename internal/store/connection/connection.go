@@ -53,6 +53,19 @@ func Get(ctx context.Context, s *store.Store, slug string) (Connection, error) {
 	return store.One(ctx, s.DB(), scan, `SELECT `+columns+` FROM connection WHERE slug = $1`, slug)
 }
 
+// Sources tells for each of the connections that exist what the source of its
+// events must begin with, by slug.
+func Sources(ctx context.Context, s *store.Store, slugs []string) (map[string]string, error) {
+	rows, err := s.DB().Query(ctx, `SELECT slug, source FROM connection WHERE slug = ANY($1)`, slugs)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	var slug, source string
+	_, err = pgx.ForEachRow(rows, []any{&slug, &source}, func() error { out[slug] = source; return nil })
+	return out, err
+}
+
 // List returns every connection, by slug.
 func List(ctx context.Context, s *store.Store) ([]Connection, error) {
 	return store.All(ctx, s.DB(), scan, `SELECT `+columns+` FROM connection ORDER BY slug`)

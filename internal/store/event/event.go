@@ -83,6 +83,11 @@ func Stale(ctx context.Context, s *store.Store, age time.Duration, limit int) ([
 	return store.All(ctx, s.DB(), scan, staleSQL, age, limit)
 }
 
+// Known returns those of the keys whose events were accepted.
+func Known(ctx context.Context, s *store.Store, keys []string) ([]string, error) {
+	return store.All(ctx, s.DB(), pgx.RowTo[string], `SELECT key FROM event WHERE key = ANY($1)`, keys)
+}
+
 // AcceptedAt is when the event of a key was accepted; the error is
 // store.ErrNotFound where there is none.
 func AcceptedAt(ctx context.Context, s *store.Store, key string) (time.Time, error) {
