@@ -205,7 +205,7 @@ func (d delivery) NakWithDelay(delay time.Duration) error {
 }
 
 func (d delivery) InProgress() error {
-	return d.p.call(context.Background(), "nak", func() error { d.p.w.streams.delay(d.name, d.m, d.p.w.streams.ackWait); return nil })
+	return d.p.call(context.Background(), "nak", func() error { d.p.w.streams.delay(d.name, d.m, d.p.w.streams.ackWait[d.name]); return nil })
 }
 
 func (p *process) WatchControl(ctx context.Context, worker string, handle func(message.Control) *message.Replica) error {

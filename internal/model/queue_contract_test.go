@@ -3,6 +3,7 @@ package model
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -46,7 +47,8 @@ const shortWait = time.Second
 
 func modelQueue(t *testing.T) *queue {
 	w := newWorld(plan{})
-	w.streams.ackWait = shortWait
+	w.streams.ackWait = maps.Clone(w.streams.ackWait)
+	w.streams.ackWait[message.Durable(message.Connector, hub.High)] = shortWait
 	p := &process{w: w, role: "any", quit: func() {}, lost: map[string]bool{}}
 	return &queue{T: t, work: p, fold: p, publish: w.streams.postEvent, wait: shortWait}
 }

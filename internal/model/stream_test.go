@@ -5,22 +5,39 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"integrationhub/internal/message"
+	native "integrationhub/streams"
 )
 
-// What the streams' files say, and JetStream does.
-const (
-	ackWait         = 30 * time.Second
-	duplicateWindow = 2 * time.Minute
-)
+// duplicateWindow is what the files of the streams say.
+const duplicateWindow = 2 * time.Minute
+
+// ackWaits are what the files of the consumers say, by durable of the job stream
+// or by stream.
+var ackWaits = sync.OnceValue(func() map[string]time.Duration {
+	_, consumers, err := native.Load(native.Default)
+	if err != nil {
+		panic(err)
+	}
+	waits := map[string]time.Duration{}
+	for _, c := range consumers {
+		name := c.Config.Durable
+		if name == message.Orchestrator {
+			name = strings.TrimPrefix(c.Stream, native.Name(native.Default, ""))
+		}
+		waits[name] = c.Config.AckWait
+	}
+	return waits
+})
 
 // streams is the model of JetStream: a work queue of jobs, and events and facts
 // under limits retention, each read through durables that clients share.
 type streams struct {
-	ackWait time.Duration
+	ackWait map[string]time.Duration
 
 	mu      sync.Mutex
 	durable map[string]*durable
@@ -49,7 +66,7 @@ type watcher struct {
 }
 
 func newStreams() *streams {
-	return &streams{ackWait: ackWait, durable: map[string]*durable{}, seen: map[string]time.Time{}, control: map[*watcher]bool{}}
+	return &streams{ackWait: ackWaits(), durable: map[string]*durable{}, seen: map[string]time.Time{}, control: map[*watcher]bool{}}
 }
 
 func (s *streams) of(name string) *durable {
@@ -165,7 +182,7 @@ func (s *streams) next(name string) (m *stored, changed <-chan struct{}, wait ti
 			wait = min(wait, m.at.Sub(now))
 			continue
 		}
-		m.at = now.Add(s.ackWait)
+		m.at = now.Add(s.ackWait[name])
 		return m, nil, 0
 	}
 	return nil, d.changed, wait
