@@ -96,7 +96,8 @@ func deadRequeueCommand() *cobra.Command {
 		return c.requeueAll(ctx, f, expected)
 	})
 	c.Long = `Try a dead letter again: the run of a job goes on with a new job that names the
-letter as its origin; an event or a fact is folded again.
+letter as its origin; an event or a fact that could not be folded is folded
+again; a refused event is published again.
 
 Without an ID every open letter that the filter matches is tried again, but only
 if there are as many as expected.`
@@ -114,7 +115,7 @@ func (c call) requeueOne(ctx context.Context, id string) error {
 	}
 	return c.print(d, func(w io.Writer) {
 		if d.Run == "" {
-			fmt.Fprintf(w, "dead letter %s is folded again\n", d.ID)
+			fmt.Fprintf(w, "dead letter %s is published again\n", d.ID)
 			return
 		}
 		fmt.Fprintf(w, "run %s goes on; see hub run watch %s\n", d.Run, d.Run)
