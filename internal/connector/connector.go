@@ -93,6 +93,8 @@ func (c *Connector) target(ctx context.Context, b message.FetchBody) (platform.S
 
 // stream fetches and stores at the same time: no code base is held in memory.
 func (c *Connector) stream(ctx context.Context, src platform.Source, t platform.Target, name string) ([]hub.Entry, platform.Revision, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	pr, pw := io.Pipe()
 	w, err := snapshot.NewWriter(pw, snapshot.Limits{})
 	if err != nil {
@@ -111,6 +113,9 @@ func (c *Connector) stream(ctx context.Context, src platform.Source, t platform.
 	}()
 	putErr := c.objects.PutObject(ctx, name, pr)
 	pr.CloseWithError(errors.New("the Object Store took no more"))
+	if putErr != nil {
+		cancel() // a source that is still downloading need not go on
+	}
 	if err := <-fetched; err != nil && putErr != nil {
 		// Each side's failure shows up on the other; the source's own words are
 		// the ones to report, unless it failed because the store did.
