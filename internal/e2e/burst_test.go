@@ -63,7 +63,7 @@ func TestABurstOfEventsBecomesOneRunForEach(t *testing.T) {
 	began := time.Now()
 	atOnce(t, posts)
 	accepted := time.Since(began)
-	hubtest.Eventually(t, 3*time.Minute, func() error {
+	hubtest.Eventually(t, 5*time.Minute, func() error {
 		for _, open := range []hub.RunStatus{hub.RunPending, hub.RunRunning} {
 			var page struct{ Runs []run }
 			if err := h.get("/api/v1/runs?limit=1&status="+string(open), &page); err != nil {

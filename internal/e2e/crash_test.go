@@ -51,7 +51,10 @@ func newGate(t testing.TB, git *hubtest.GitServer) *gate {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		s.CloseClientConnections() // git outlives a hub that is killed
+		s.Close()
+	})
 	g.URL = s.URL
 	return g
 }

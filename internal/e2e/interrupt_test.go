@@ -17,7 +17,7 @@ func TestAnInterruptedRunIsCancelled(t *testing.T) {
 	git.Repository("code").Commit("first", map[string]string{"main.go": "package main\n"})
 	g, dir := newGate(t, git), hubtest.DataDir(t)
 
-	p := start(t, environment(t.TempDir(), "HUB_DATA_DIR="+dir), "hub", "run", g.URL+"/code")
+	p := start(t, environment(t.TempDir(), "HUB_DATA_DIR="+dir), "hub", "run", "--verbose", g.URL+"/code")
 	g.held(t)
 	p.signal(t, os.Interrupt)
 	// Shorter than HUB_WORKER_DRAIN: a cancelled fetch is not waited for.
