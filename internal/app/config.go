@@ -7,8 +7,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
 	"os"
+	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +67,10 @@ func Load() (Config, error) {
 		if errors.As(err, &all) && len(all.Errors) > 0 {
 			err = all.Errors[0]
 		}
-		return c, &UsageError{fmt.Errorf("environment: %w", err)}
+		return c, &UsageError{named(err)}
+	}
+	if err := errors.Join(checkURLs("HUB_NATS_URL", c.NATSURL, "nats", "tls", "ws", "wss"), checkURLs("HUB_DATABASE_URL", c.DatabaseURL, "postgres", "postgresql")); err != nil {
+		return c, &UsageError{err}
 	}
 	switch {
 	case !namespace.MatchString(c.Namespace):
@@ -87,6 +93,32 @@ func Load() (Config, error) {
 		return c, &UsageError{errors.New("HUB_NATS_URL and HUB_DATABASE_URL go together: set both, or neither for the embedded ones")}
 	}
 	return c, nil
+}
+
+// named tells a wrong value by the name of its variable, not of our field.
+func named(err error) error {
+	var wrong env.ParseError
+	if errors.As(err, &wrong) {
+		if f, ok := reflect.TypeFor[Config]().FieldByName(wrong.Name); ok {
+			return fmt.Errorf("%s is not a %s: %w", f.Tag.Get("env"), f.Type, wrong.Err)
+		}
+	}
+	return fmt.Errorf("environment: %w", err)
+}
+
+// checkURLs refuses what no driver could read: they would try for ever, and some
+// repeat the URL, which may hold a password, in their errors.
+func checkURLs(variable, list string, schemes ...string) error {
+	if list == "" {
+		return nil
+	}
+	for text := range strings.SplitSeq(list, ",") {
+		u, err := url.Parse(strings.TrimSpace(text))
+		if err != nil || !slices.Contains(schemes, u.Scheme) {
+			return fmt.Errorf("%s is not a URL that begins with %s://", variable, strings.Join(schemes, ":// or "))
+		}
+	}
+	return nil
 }
 
 // Logger writes coloured lines to a terminal and JSON elsewhere, unless the

@@ -84,6 +84,17 @@ func serve(ctx context.Context, name string, cfg Config, f func(ctx context.Cont
 		}
 		defer stop()
 	}
+	err := open(ctx, name, cfg, log, health, f)
+	if ctx.Err() != nil {
+		log.Info("stopped")
+		if errors.Is(err, context.Canceled) {
+			err = nil // told to stop, also while it waited for what was not there yet
+		}
+	}
+	return err
+}
+
+func open(ctx context.Context, name string, cfg Config, log *slog.Logger, health *Health, f func(ctx context.Context, p *Process) error) error {
 	p, err := Open(ctx, name, cfg, log)
 	if err != nil {
 		return err
@@ -91,14 +102,7 @@ func serve(ctx context.Context, name string, cfg Config, f func(ctx context.Cont
 	defer p.Close()
 	health.Set(p.Ready)
 	log.Info("started", "name", p.name)
-	err = f(ctx, p)
-	if ctx.Err() != nil {
-		log.Info("stopped")
-		if errors.Is(err, context.Canceled) {
-			err = nil
-		}
-	}
-	return err
+	return f(ctx, p)
 }
 
 // Open connects to NATS and Postgres; it waits for them with backoff until ctx
@@ -197,7 +201,7 @@ func retry(ctx context.Context, log *slog.Logger, what string, f func() error) e
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w", what, err)
+			return fmt.Errorf("wait for %s: %w: %w", what, ctx.Err(), err)
 		case <-time.After(wait):
 		}
 	}
