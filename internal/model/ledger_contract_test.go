@@ -19,10 +19,6 @@ import (
 	"integrationhub/internal/work"
 )
 
-// histories is how many TestEveryHistoryEndsRight plays on each core, where
-// -rapid.checks says nothing else.
-const histories = "5000"
-
 func TestMain(m *testing.M) {
 	flag.Parse()
 	given := false

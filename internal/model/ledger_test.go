@@ -31,6 +31,7 @@ type ledger struct {
 
 	rows    map[string]int // statements of handlers that were committed, by job
 	refused map[*store.Batch]bool
+	ghosts  []string // jobs that were claimed after the end of their run
 }
 
 type openRow struct {
@@ -53,6 +54,7 @@ type attemptRow struct {
 	fence   int64
 	outcome job.Outcome
 	worker  string
+	by      int64 // the fence under which its end was written; 0 where no worker wrote it
 }
 
 type factRow struct {
@@ -123,6 +125,9 @@ func (l *ledger) Claim(_ context.Context, worker string, ids []string, lease tim
 		o.attempt++
 		o.fence++
 		out = append(out, job.Claim{ID: id, Attempt: o.attempt, Fence: o.fence})
+		if r, ok := l.runs[l.jobs[id].Run]; ok && r.state().Status.Terminal() {
+			l.ghosts = append(l.ghosts, id)
+		}
 	}
 	return out, nil
 }
@@ -216,7 +221,7 @@ func (l *ledger) end(e job.End) {
 	if again && o.cancel != "" {
 		again, outcome = false, job.Cancelled
 	}
-	l.attempts = append(l.attempts, attemptRow{e.ID, o.attempt, o.fence, outcome, o.worker})
+	l.attempts = append(l.attempts, attemptRow{e.ID, o.attempt, o.fence, outcome, o.worker, e.Fence})
 	if e.Dead != nil {
 		l.letters[e.Dead.ID] = *e.Dead
 	}
@@ -264,11 +269,11 @@ func (l *ledger) Expired(context.Context) ([]message.Job, error) {
 			return false
 		}
 		if o.cancel != "" {
-			l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Cancelled, o.worker})
+			l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Cancelled, o.worker, 0})
 			delete(l.open, id)
 			return false
 		}
-		l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Lost, o.worker})
+		l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Lost, o.worker, 0})
 		o.processing, o.worker, o.lease, o.next, o.published, o.sent = false, "", time.Time{}, time.Time{}, true, l.now()
 		return true
 	}), nil
@@ -344,7 +349,7 @@ func (l *ledger) cancelRun(run, reason string) {
 		case o.processing:
 			o.cancel = cmp.Or(reason, "cancelled")
 		default:
-			l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Cancelled, ""})
+			l.attempts = append(l.attempts, attemptRow{id, o.attempt, o.fence, job.Cancelled, "", 0})
 			delete(l.open, id)
 		}
 	}

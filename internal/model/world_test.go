@@ -40,12 +40,13 @@ type world struct {
 	faults map[string]fault // by role, call and number
 	fired  map[string]int   // by call and fault
 	acted  map[string]int
+	ran    map[string]int  // handlers, by job
 	sent   []message.Event // and accepted
 	bad    []string
 }
 
 func newWorld(p plan) *world {
-	w := &world{plan: p, ledger: newLedger(), streams: newStreams(), calls: map[string]int{}, faults: map[string]fault{}, fired: map[string]int{}, acted: map[string]int{}}
+	w := &world{plan: p, ledger: newLedger(), streams: newStreams(), calls: map[string]int{}, faults: map[string]fault{}, fired: map[string]int{}, acted: map[string]int{}, ran: map[string]int{}}
 	for _, f := range p.Faults {
 		w.faults[fmt.Sprintf("%s %s %d", f.Role, f.Call, f.N)] = f.Fault
 	}
@@ -191,6 +192,7 @@ func handle[T message.Body](w *world, b message.Body) work.Handler {
 func (w *world) act(j message.Job) act {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.ran[j.ID]++
 	for i, r := range w.plan.Runs {
 		if r.event(i).Key != j.Run {
 			continue
@@ -321,8 +323,14 @@ func (w *world) wrong() []string {
 
 func (w *world) checkJobs() {
 	l := w.ledger
-	ends, fences := map[string]int{}, map[string]int64{}
+	ends, recorded, fences := map[string]int{}, map[string]int{}, map[string]int64{}
 	for _, a := range l.attempts {
+		if a.worker != "" {
+			recorded[a.job]++
+		}
+		if a.by > 0 && a.by != a.fence {
+			w.complain("job %s: an end with fence %d was accepted, the claim had %d", a.job, a.by, a.fence)
+		}
 		// A cancel ends a job that waits without a claim of its own.
 		if claimed := a.worker != ""; a.fence < fences[a.job] || claimed && a.fence == fences[a.job] {
 			w.complain("attempt with fence %d of job %s was recorded after one with %d", a.fence, a.job, fences[a.job])
@@ -341,9 +349,15 @@ func (w *world) checkJobs() {
 			w.complain("job %s ended %s with %d rows of its handler", a.job, a.outcome, l.rows[a.job])
 		}
 	}
+	for _, id := range l.ghosts {
+		w.complain("job %s was begun after the end of its run", id)
+	}
 	for id := range l.jobs {
 		if ends[id] != 1 {
 			w.complain("job %s has %d ends", id, ends[id])
+		}
+		if w.ran[id] > recorded[id] {
+			w.complain("the handler of job %s ran %d times, and %d attempts are recorded", id, w.ran[id], recorded[id])
 		}
 	}
 }
