@@ -52,6 +52,9 @@ func scheduleSetCommand() *cobra.Command {
 	var only []string
 	var priority string
 	c := remote("set SLUG", "Create or change a schedule", cobra.ExactArgs(1), func(ctx context.Context, c call) error {
+		if b.Cron == "" || b.Target.Connection == "" || b.Target.Repository == "" {
+			return usagef("give --cron, --connection and --repository; see hub schedule set --help")
+		}
 		if err := checkPriority(priority); err != nil {
 			return err
 		}
@@ -82,11 +85,6 @@ passed before are not made up for.`
 	f.StringVar(&b.Target.Ref, "ref", "", "branch, tag or full ref (the default branch)")
 	f.StringSliceVar(&only, "only", nil, "categories, comma-separated")
 	f.StringVar(&priority, "priority", "", "critical, high, medium or low (medium)")
-	for _, name := range []string{"cron", "connection", "repository"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err) // the flag is defined above
-		}
-	}
 	return c
 }
 
