@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -21,6 +23,8 @@ import (
 //
 //	exits CODE PROGRAM [ARGUMENT...]   runs a program that must end with CODE, without a stack trace
 //	schema SCHEMA FILE                 checks a JSON document, which may be stdout, against a JSON schema
+//	keep NAME REGEXP                   makes the first group of the first match in stdout a variable
+//	eventually REGEXP PROGRAM [ARGUMENT...]  runs a program again and again until its stdout matches
 //
 // They run on a hub at $HUB_URL. At $STORY is a git repository whose branch main
 // holds main.py, whose branch feature holds feature.py, and whose tag v1 is
@@ -58,7 +62,7 @@ func scripts(t *testing.T, h *server, git *hubtest.GitServer) {
 			)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "schema": schema},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "schema": schema, "keep": keep, "eventually": eventually},
 	})
 }
 
@@ -100,4 +104,31 @@ func schema(ts *testscript.TestScript, neg bool, args []string) {
 	compiled, err := c.Compile(name)
 	ts.Check(err)
 	ts.Check(compiled.Validate(doc))
+}
+
+func keep(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: keep NAME REGEXP")
+	}
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) != 2 {
+		ts.Fatalf("stdout holds no %s", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+func eventually(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: eventually REGEXP PROGRAM [ARGUMENT...]")
+	}
+	want := regexp.MustCompile(args[0])
+	for deadline := time.Now().Add(runWait); ; time.Sleep(100 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s does not say %s", strings.Join(args[1:], " "), want)
+		}
+	}
 }
