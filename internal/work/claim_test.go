@@ -46,15 +46,21 @@ func TestAWorkerThatLostItsLeaseCannotCommit(t *testing.T) {
 	r.enqueue(j)
 	receive(t, begun, "the stale worker begins")
 	link.Cut() // it lives on, but nobody hears of it
+	refused := make(chan struct{})
 	r.run(config(t, "fresh"), work.On(func(_ context.Context, d work.Delivery[message.FetchBody]) (work.Commit, error) {
+		begun <- d.Attempt
+		await(t, refused)
 		return done(d, "fresh"), nil
 	}))
 	r.takeAway(j)
-	s := r.ended(j, hub.JobCompleted)
+	receive(t, begun, "the fresh worker begins")
 	close(release)
-	stop() // waits for the stale worker's commit, which is refused
-	r.wantOutcomes(s, job.Lost, job.Completed)
-	r.wantOutcomes(r.state(j), job.Lost, job.Completed)
+	stop() // waits for the stale worker's commit
+	if s := r.state(j); s.Status != hub.JobProcessing || s.Worker != "fresh" {
+		t.Errorf("after the stale commit: %+v", s)
+	}
+	close(refused)
+	r.wantOutcomes(r.ended(j, hub.JobCompleted), job.Lost, job.Completed)
 	r.wantTexts("rows", []string{"fresh"}, `SELECT text FROM note`)
 	r.wantTexts("facts", []string{j.ID + ".snapshot.fetched"}, `SELECT id FROM fact`)
 }

@@ -229,9 +229,18 @@ func TestAStaleClaimEndsNothing(t *testing.T) {
 			return []message.Fact{message.NewFact(j, message.JobCancelledBody{Reason: who})}
 		}
 	}
-	// In one batch, too, the stale one must write nothing.
+	for _, outcome := range []job.Outcome{job.Completed, job.Failed, job.Retry, job.Later} {
+		if got := l.finish(job.End{Claim: stale, Outcome: outcome, Commit: called("stale")}); got.Won {
+			t.Errorf("%s of a stale claim was written", outcome)
+		}
+	}
+	if s := l.state(j); s.Status != hub.JobProcessing || s.Attempt != 2 {
+		t.Errorf("state %+v", s)
+	}
+	// In one batch, too, the stale one must write nothing. It has no fact whose
+	// key would give it away.
 	got, err := l.Finish(t.Context(), []job.End{
-		{Claim: stale, Outcome: job.Completed, Commit: called("stale")},
+		{Claim: stale, Outcome: job.Completed, Commit: func(b *store.Batch) []message.Fact { called("stale")(b); return nil }},
 		{Claim: fresh, Outcome: job.Completed, Commit: called("fresh")},
 	})
 	if err != nil || got[0].Won || !got[1].Won || len(got[0].Facts) != 0 || len(got[1].Facts) != 1 {
