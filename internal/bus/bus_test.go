@@ -131,7 +131,7 @@ func TestStreamsAreMadeFromTheFilesAndMakingThemAgainChangesNothing(t *testing.T
 			if err != nil {
 				t.Fatalf("%s of %s: %v", want.Config.Durable, want.Stream, err)
 			}
-			if got := c.CachedInfo().Config; got.MaxDeliver != -1 || got.MaxAckPending != 4096 || got.AckWait != 30*time.Second || got.FilterSubject != want.Config.FilterSubject {
+			if got := c.CachedInfo().Config; got.MaxDeliver != -1 || got.MaxAckPending != 4096 || got.AckWait != want.Config.AckWait || got.FilterSubject != want.Config.FilterSubject {
 				t.Errorf("%s of %s is %+v", want.Config.Durable, want.Stream, got)
 			}
 		}
