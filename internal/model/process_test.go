@@ -118,7 +118,7 @@ func (p *process) call(ctx context.Context, op string, effect func() error) erro
 	case lose:
 		return nil
 	case late:
-		p.w.after(lateBy, func() { _ = effect() })
+		after(&p.w.late, lateBy, func() { _ = effect() })
 		return nil
 	case twice:
 		_ = effect()

@@ -4,4 +4,4 @@ package model
 
 // histories are fewer under the race detector, which makes each several times
 // longer.
-const histories = "400"
+const histories = "250"

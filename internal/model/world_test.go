@@ -33,7 +33,8 @@ type world struct {
 	ledger  *ledger
 	streams *streams
 	running sync.WaitGroup // processes
-	outside sync.WaitGroup // what happens to the world from outside, and late effects
+	outside sync.WaitGroup // what happens to the world from outside
+	late    sync.WaitGroup // effects that are late
 
 	mu     sync.Mutex
 	calls  map[string]int
@@ -73,8 +74,9 @@ func (w *world) complain(format string, args ...any) {
 	w.bad = append(w.bad, fmt.Sprintf(format, args...))
 }
 
-func (w *world) after(d time.Duration, f func()) {
-	w.outside.Go(func() {
+// after does something to the world, in a goroutine of its own.
+func after(all *sync.WaitGroup, d time.Duration, f func()) {
+	all.Go(func() {
 		time.Sleep(d)
 		f()
 	})
@@ -93,10 +95,10 @@ func (w *world) play() []string {
 		}
 	}
 	for i, r := range w.plan.Runs {
-		w.after(r.At, func() { w.upstream(i, r) })
+		after(&w.outside, r.At, func() { w.upstream(i, r) })
 	}
 	for _, e := range w.plan.Weather {
-		w.after(e.At, func() { w.weather(e.What) })
+		after(&w.outside, e.At, func() { w.weather(e.What) })
 	}
 	w.outside.Wait()
 	began := time.Now()
@@ -106,7 +108,7 @@ func (w *world) play() []string {
 	left := w.unsettled()
 	quit()
 	w.running.Wait()
-	w.outside.Wait()
+	w.late.Wait()
 	if left != "" {
 		return []string{fmt.Sprintf("after %s there is still %s", settle, left)}
 	}
