@@ -204,9 +204,23 @@ func fourWays(t *testing.T, natsURL string, door *client) {
 			t.Errorf("%s: the trace is %q, want %q", id, r.Trace, want)
 		}
 	}
-	if r := door.ended(t, appeared(t, door, "nats-nobody").ID); r.Status != hub.RunFailed || !strings.Contains(r.Reason, `connection "nobody" does not exist`) {
-		t.Errorf("the run of an unknown connection is %s: %s", r.Status, r.Reason)
-	}
+	hubtest.Eventually(t, runWait, func() error { // refused like at the HTTP door, and kept
+		var list struct {
+			Letters []struct {
+				Subject string `json:"subject"`
+				Cause   string `json:"cause"`
+			} `json:"dead_letters"`
+		}
+		if err := door.get("/api/v1/dead-letters", &list); err != nil {
+			return err
+		}
+		for _, l := range list.Letters {
+			if l.Subject == "e2e.event.nobody.analysis_requested" && strings.Contains(l.Cause, `"nobody" does not exist`) {
+				return nil
+			}
+		}
+		return fmt.Errorf("no dead letter for the event of an unknown connection: %+v", list)
+	})
 }
 
 // appeared waits for the run of an event: one that came over NATS is known once
